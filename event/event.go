@@ -1,0 +1,101 @@
+// Package event holds what the edge and the Workflows agree on: a verified
+// webhook's header, its Workflow Id, its Workflow Type, and how event types
+// are matched by pattern.
+//
+// It is a wire format. Histories in Temporal hold Events for as long as their
+// runs are kept, so a field may be added and never renamed, removed or given
+// another meaning.
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+)
+
+// Event is the header of a verified webhook and the first argument of every
+// Workflow. The payload travels beside it as an argument of its own, byte for
+// byte as it was signed.
+type Event struct {
+	// Source is the configured endpoint that took the delivery ("stripe-eu").
+	Source string `json:"source"`
+	// Provider is who sent it ("stripe").
+	Provider string `json:"provider"`
+	// ID is the provider's id of the event, as it was sent. It is the same
+	// in every redelivery.
+	ID string `json:"id"`
+	// Type is the provider's name for what happened ("invoice.paid"). It is
+	// empty where the provider sends none.
+	Type string `json:"type,omitempty"`
+	// ReceivedAt is when the edge took the delivery that started the run.
+	ReceivedAt time.Time `json:"received_at"`
+	// ContentType is the delivery's Content-Type header.
+	ContentType string `json:"content_type,omitempty"`
+	// Unhandled says what becomes of the Event when no Workflow handles its
+	// type. The edge records it, so that a later change of the config cannot
+	// change how a run replays.
+	Unhandled Unhandled `json:"unhandled,omitempty"`
+}
+
+// Unhandled is what becomes of an Event whose type no Workflow handles.
+type Unhandled string
+
+// The choices for an unhandled Event. The empty value means UnhandledPark.
+const (
+	UnhandledPark     Unhandled = "park"     // keep it open for a person
+	UnhandledComplete Unhandled = "complete" // close the run as completed
+	UnhandledForward  Unhandled = "forward"  // POST it to the source's forward URL
+)
+
+// MaxWorkflowID is the longest Workflow Id, in bytes. Temporal's SQL schemas
+// store Workflow Ids as VARCHAR(255); the rest is room for suffixes.
+const MaxWorkflowID = 200
+
+// hashed marks an event id that stands for the digest of the real one.
+const hashed = "sha256-"
+
+// WorkflowID returns the Workflow Id of the event id as the given source sent
+// it: "<source>:<id>" where that is at most MaxWorkflowID bytes of
+// [A-Za-z0-9._:@-], else "<source>:sha256-<hex digest of id>". Nothing is
+// trimmed or folded, so distinct ids keep distinct Workflow Ids; an id that
+// itself starts like a digest is hashed, so that it cannot pose as another's.
+func WorkflowID(source, id string) string {
+	if plain(id) && !strings.HasPrefix(id, hashed) && len(source)+1+len(id) <= MaxWorkflowID {
+		return source + ":" + id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return source + ":" + hashed + hex.EncodeToString(sum[:])
+}
+
+func plain(id string) bool {
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '.', c == '_', c == ':', c == '@', c == '-':
+		default:
+			return false
+		}
+	}
+	return id != ""
+}
+
+// WorkflowID returns the Event's Workflow Id.
+func (e Event) WorkflowID() string { return WorkflowID(e.Source, e.ID) }
+
+// Untyped stands in a Workflow Type for the type of an event that has none.
+const Untyped = "untyped"
+
+// WorkflowType returns the name of the Workflow that handles the Event:
+// "<provider>.<event type>", with Untyped for a missing type.
+func (e Event) WorkflowType() string {
+	if e.Type == "" {
+		return e.Provider + "." + Untyped
+	}
+	return e.Provider + "." + e.Type
+}
+
+// Key returns the idempotency key of one step of the Event's processing. It
+// is the same in every attempt and in every run that a Reset makes, so an
+// outside system that honours it does the step once.
+func (e Event) Key(step string) string { return e.WorkflowID() + ":" + step }
