@@ -1,0 +1,52 @@
+package activities_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/activities"
+)
+
+func TestTriggerBuild(t *testing.T) {
+	t.Parallel()
+	in := newInbox(t, accept)
+	b := &activities.Build{URL: in.URL + "/build", Token: "t0ken"}
+	require.NoError(t, run(t, b.TriggerBuild, activities.BuildRequest{
+		Key: "github:1:TriggerBuild", Repository: "acme/shop", Ref: "refs/heads/main",
+		Commit: "6113728f27ae82c7b1a177c8d03f9e96e0adf246", Pusher: "ada",
+	}))
+	req, body := in.only(t)
+	require.Equal(t, "POST /build", req.Method+" "+req.URL.Path)
+	require.Equal(t, "Bearer t0ken", req.Header.Get("Authorization"))
+	require.Equal(t, "github:1:TriggerBuild", req.Header.Get("Idempotency-Key"))
+	require.Equal(t, "application/json", req.Header.Get("Content-Type"))
+	require.JSONEq(t, `{"repository": "acme/shop", "ref": "refs/heads/main",
+		"commit": "6113728f27ae82c7b1a177c8d03f9e96e0adf246", "pusher": "ada"}`, string(body))
+}
+
+func TestTriggerBuildFailures(t *testing.T) {
+	t.Parallel()
+	for status, kind := range map[int]string{
+		http.StatusServiceUnavailable: activities.Unavailable,
+		http.StatusUnauthorized:       activities.Refused,
+		http.StatusFound:              activities.Refused,
+	} {
+		in := newInbox(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/")
+			w.WriteHeader(status)
+		})
+		b := &activities.Build{URL: in.URL, Token: "t0ken"}
+		failure := requireFailure(t, run(t, b.TriggerBuild, activities.BuildRequest{Key: "k"}), kind)
+		require.NotContains(t, failure.Message(), "t0ken")
+		in.only(t)
+	}
+
+	in := newInbox(t, accept)
+	requireFailure(t, run(t, (&activities.Build{URL: in.URL}).TriggerBuild, activities.BuildRequest{}), activities.MissingKey)
+	require.Empty(t, in.requests)
+	require.NoError(t, run(t, (&activities.Build{URL: in.URL}).TriggerBuild, activities.BuildRequest{Key: "k"}))
+	req, _ := in.only(t)
+	require.NotContains(t, req.Header, "Authorization")
+}

@@ -1,0 +1,136 @@
+package activities
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/hookyard/hookyard/event"
+)
+
+// Forward sends events on to the operator's own services.
+type Forward struct {
+	// Targets says by source where its events go.
+	Targets map[string]Target
+	// HTTP is the client to send with; if nil, one with Go's defaults.
+	HTTP *http.Client
+	// Now is the clock that signatures and Retry-After dates are read
+	// against; if nil, time.Now.
+	Now func() time.Time
+}
+
+// Target is one service that takes events.
+type Target struct {
+	// URL is where events are POSTed, http or https. It may carry a user and
+	// a password, which are sent as basic authentication.
+	URL string
+	// Timeout bounds one request; if zero, the Activity's own timeout does.
+	Timeout time.Duration
+	// Sign adds the headers that prove who sent the body. The id is the
+	// Event's Workflow Id, the same in every attempt; the time is that of
+	// this attempt. If nil, requests are not signed. Its error is shown to
+	// people, so it must not hold the secret.
+	Sign func(h http.Header, id string, at time.Time, body []byte) error
+}
+
+// ForwardEvent POSTs the payload, byte for byte as the provider signed it, to
+// the target of the Event's source. The request also says:
+//
+//	Content-Type         as the delivery's
+//	Idempotency-Key      Event.Key("Forward")
+//	Hookyard-Source      the Event's source
+//	Hookyard-Event-Type  the Event's type, percent-encoded where it is not
+//	                     visible ASCII; not sent where it has none
+//	Hookyard-Attempt     1 for the first attempt, counted up from there
+//
+// and has the headers that Target.Sign sets.
+//
+// It is idempotent under Event.Key("Forward") as far as the target honours
+// that key: an answer that is lost on its way leads to a second request with
+// the same key and body.
+//
+// Permanent are NotConfigured (no usable target, or one that cannot sign),
+// BadPayload, and Refused (a redirect, or a 4xx other than 408, 425 and 429).
+// Everything else is Unavailable, and Retry-After is obeyed for up to an hour.
+func (f *Forward) ForwardEvent(ctx context.Context, ev event.Event, payload converter.RawValue) error {
+	if f == nil {
+		f = &Forward{}
+	}
+	target, ok := f.Targets[ev.Source]
+	if !ok {
+		return permanent(NotConfigured, "source %q has no forward.url in the config; sources that have one: %q",
+			ev.Source, slices.Sorted(maps.Keys(f.Targets)))
+	}
+	to, err := endpoint(target.URL, "forward.url of source "+strconv.Quote(ev.Source))
+	if err != nil {
+		return err
+	}
+	body, isJSON, err := plainBytes(payload)
+	if err != nil {
+		return err
+	}
+
+	now := time.Now
+	if f.Now != nil {
+		now = f.Now
+	}
+	header := http.Header{}
+	header.Set("Content-Type", contentType(ev.ContentType, isJSON))
+	header.Set("Idempotency-Key", escaped(ev.Key("Forward")))
+	header.Set("Hookyard-Source", escaped(ev.Source))
+	if ev.Type != "" {
+		header.Set("Hookyard-Event-Type", escaped(ev.Type))
+	}
+	if activity.IsActivity(ctx) {
+		header.Set("Hookyard-Attempt", strconv.Itoa(int(activity.GetInfo(ctx).Attempt)))
+	}
+	if target.Sign != nil {
+		if err := target.Sign(header, ev.WorkflowID(), now(), body); err != nil {
+			return permanent(NotConfigured, "cannot sign for source %q: %v", ev.Source, err)
+		}
+	}
+
+	if target.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, target.Timeout)
+		defer cancel()
+	}
+	return post(ctx, f.HTTP, to, header, body, now())
+}
+
+// plainBytes returns what the edge took in, and whether it was kept as JSON.
+// A payload in any other encoding is not what the provider sent: a codec that
+// the worker has no key for, say.
+func plainBytes(v converter.RawValue) (body []byte, isJSON bool, err error) {
+	payload := v.Payload()
+	switch encoding := string(payload.GetMetadata()[converter.MetadataEncoding]); encoding {
+	case converter.MetadataEncodingJSON:
+		return payload.GetData(), true, nil
+	case converter.MetadataEncodingBinary:
+		return payload.GetData(), false, nil
+	default:
+		return nil, false, permanent(BadPayload, "the payload has encoding %q; only %q and %q can be forwarded",
+			encoding, converter.MetadataEncodingJSON, converter.MetadataEncodingBinary)
+	}
+}
+
+// contentType returns the delivery's Content-Type, or a default where it has
+// none that can be sent.
+func contentType(received string, isJSON bool) string {
+	control := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+	switch {
+	case received != "" && !strings.ContainsFunc(received, control):
+		return received
+	case isJSON:
+		return "application/json"
+	default:
+		return "application/octet-stream"
+	}
+}
