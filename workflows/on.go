@@ -1,0 +1,83 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/url"
+	"strings"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/event"
+)
+
+// The types of the errors with which a run ends that no Workflow could take
+// on. Histories hold them: never rename one.
+const (
+	// TypeUndecodable: the payload does not fit what the Workflow expects.
+	TypeUndecodable = "undecodable"
+	// TypeUnhandled: there is no Workflow for the event's type.
+	TypeUnhandled = "unhandled"
+)
+
+// Handler is a Workflow and the names of the events it is for.
+type Handler struct {
+	pattern string
+	run     func(ctx workflow.Context, ev event.Event, payload converter.RawValue) error
+}
+
+// On hands the events whose Workflow Type, "<provider>.<event type>", fits the
+// pattern to fn. In a pattern "*" stands for any characters. An exact name is
+// preferred to a pattern, and a pattern with more of the name in it to one
+// with less.
+//
+// The payload is decoded as JSON, whatever JSON there is in a form's "payload"
+// field included; T may be []byte for the bytes as they were signed. One that
+// does not fit ends the run with an error of type TypeUndecodable, which is
+// not retried: the same bytes will not fit next time.
+func On[T any](pattern string, fn func(workflow.Context, event.Event, T) error) Handler {
+	return Handler{pattern, func(ctx workflow.Context, ev event.Event, payload converter.RawValue) error {
+		decoded, err := decode[T](ev, payload.Payload().GetData())
+		if err != nil {
+			return err
+		}
+		return fn(ctx, ev, decoded)
+	}}
+}
+
+func decode[T any](ev event.Event, body []byte) (T, error) {
+	var decoded T
+	if raw, ok := any(&decoded).(*[]byte); ok {
+		*raw = body
+		return decoded, nil
+	}
+	if err := json.Unmarshal(jsonOf(ev, body), &decoded); err != nil {
+		return decoded, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("the payload of %d bytes, %s, does not fit %T: %v", len(body), contentType(ev), decoded, err),
+			TypeUndecodable, nil)
+	}
+	return decoded, nil
+}
+
+// jsonOf returns the JSON in a body: the body itself or, in a form, the field
+// "payload", in which GitHub and Slack put it.
+func jsonOf(ev event.Event, body []byte) []byte {
+	if mediaType, _, _ := mime.ParseMediaType(ev.ContentType); mediaType != "application/x-www-form-urlencoded" {
+		return body
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil || !form.Has("payload") {
+		return body
+	}
+	return []byte(form.Get("payload"))
+}
+
+func contentType(ev event.Event) string {
+	if ev.ContentType == "" {
+		return "without a Content-Type"
+	}
+	return strings.ToValidUTF8(ev.ContentType, "?")
+}

@@ -1,0 +1,70 @@
+package workflows
+
+import (
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Policy is how one Activity is attempted.
+type Policy struct {
+	Retry temporal.RetryPolicy
+	// Timeout bounds one attempt.
+	Timeout time.Duration
+}
+
+// Policies is the worker interceptor that gives Activities the options their
+// Workflow did not set. Options are not part of what a replay compares, so a
+// change of policy is safe for open runs: it applies to the steps that they
+// have yet to schedule.
+type Policies struct {
+	interceptor.WorkerInterceptorBase
+	// Default is for every Activity that ByActivity does not name.
+	Default    Policy
+	ByActivity map[string]Policy
+}
+
+// InterceptWorkflow implements interceptor.WorkerInterceptor.
+func (p *Policies) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	return &policiesInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, p}
+}
+
+type policiesInbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+	policies *Policies
+}
+
+func (i *policiesInbound) Init(outbound interceptor.WorkflowOutboundInterceptor) error {
+	return i.Next.Init(&policiesOutbound{interceptor.WorkflowOutboundInterceptorBase{Next: outbound}, i.policies})
+}
+
+type policiesOutbound struct {
+	interceptor.WorkflowOutboundInterceptorBase
+	policies *Policies
+}
+
+func (o *policiesOutbound) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
+	policy, named := o.policies.ByActivity[activityType]
+	if !named {
+		policy = o.policies.Default
+	}
+	options := workflow.GetActivityOptions(ctx)
+	if options.RetryPolicy == nil {
+		options.RetryPolicy = &policy.Retry
+	}
+	if options.StartToCloseTimeout == 0 && options.ScheduleToCloseTimeout == 0 {
+		options.StartToCloseTimeout = policy.Timeout
+	}
+	return o.Next.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activityType, args...)
+}
+
+// summarized returns a context whose Activities show the text beside their
+// name in the Web UI's timeline.
+func summarized(ctx workflow.Context, text string) workflow.Context {
+	options := workflow.GetActivityOptions(ctx)
+	options.Summary = strings.ToValidUTF8(text[:min(len(text), 200)], "")
+	return workflow.WithActivityOptions(ctx, options)
+}

@@ -1,0 +1,283 @@
+package workflows_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/workflows"
+)
+
+// environment is Temporal's test environment with what a worker has.
+func environment(t *testing.T, handlers []workflows.Handler) *testsuite.TestWorkflowEnvironment {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	policies := &workflows.Policies{
+		Default: workflows.Policy{
+			Timeout: 7 * time.Second,
+			Retry:   temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: 3},
+		},
+		ByActivity: map[string]workflows.Policy{
+			"SendReceipt": {Timeout: 3 * time.Second, Retry: temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1, MaximumAttempts: 5}},
+		},
+	}
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{policies}})
+	require.NoError(t, workflows.Register(env, handlers))
+	env.RegisterActivity(&activities.Ledger{})
+	env.RegisterActivity(&activities.Mail{})
+	env.RegisterActivity(&activities.Build{})
+	env.RegisterActivity(&activities.Forward{})
+	return env
+}
+
+func payload(body string) converter.RawValue {
+	encoding := converter.MetadataEncodingJSON
+	if !json.Valid([]byte(body)) {
+		encoding = converter.MetadataEncodingBinary
+	}
+	return converter.NewRawValue(&commonpb.Payload{
+		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)}, Data: []byte(body),
+	})
+}
+
+const invoice = `{"id":"evt_1","created":1767225600,"data":{"object":{"id":"in_1","number":"HY-1","customer":"cus_1",
+	"customer_email":"ada@example.com","customer_name":"Ada","amount_paid":4900,"currency":"eur","status_transitions":{"paid_at":1767225590}}}}`
+
+var paid = event.Event{Source: "stripe-eu", Provider: "stripe", ID: "evt_1", Type: "invoice.paid"}
+
+func TestInvoicePaid(t *testing.T) {
+	t.Parallel()
+	env := environment(t, workflows.All())
+	at := time.Unix(1767225590, 0).UTC()
+	env.OnActivity("RecordPayment", mock.Anything, activities.Payment{
+		Key: "stripe-eu:evt_1:RecordPayment", Source: "stripe-eu", EventID: "evt_1", Invoice: "in_1",
+		Customer: "cus_1", Email: "ada@example.com", Amount: 4900, Currency: "eur", PaidAt: at,
+	}).Return(nil).Once()
+	env.OnActivity("SendReceipt", mock.Anything, activities.Receipt{
+		Key: "stripe-eu:evt_1:SendReceipt", To: "ada@example.com", Customer: "Ada", Invoice: "HY-1", Amount: 4900, Currency: "eur", PaidAt: at,
+	}).Return(nil).Once()
+	env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(invoice))
+	require.NoError(t, env.GetWorkflowError())
+	env.AssertExpectations(t)
+}
+
+func TestInvoicePaidWithoutAddress(t *testing.T) {
+	t.Parallel()
+	env := environment(t, workflows.All())
+	env.OnActivity("RecordPayment", mock.Anything, mock.Anything).Return(nil).Once()
+	env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(`{"created":1,"data":{"object":{"id":"in_1"}}}`))
+	require.NoError(t, env.GetWorkflowError(), "and SendReceipt, which nobody expects, was not called")
+	env.AssertExpectations(t)
+}
+
+// TestOrderOfSteps sees that no receipt is sent for a payment that is not
+// recorded.
+func TestOrderOfSteps(t *testing.T) {
+	t.Parallel()
+	env := environment(t, workflows.All())
+	env.OnActivity("RecordPayment", mock.Anything, mock.Anything).Return(temporal.NewNonRetryableApplicationError("no", activities.LedgerRejected, nil)).Once()
+	env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(invoice))
+	var failed *temporal.ActivityError
+	require.ErrorAs(t, env.GetWorkflowError(), &failed)
+	require.Equal(t, "RecordPayment", failed.ActivityType().GetName())
+	env.AssertExpectations(t)
+}
+
+func TestPush(t *testing.T) {
+	t.Parallel()
+	push := event.Event{Source: "github", Provider: "github", ID: "1", Type: "push"}
+	for _, tt := range []struct {
+		name, body, contentType string
+		builds                  int
+	}{
+		{"a branch", `{"ref":"refs/heads/main","after":"c0ffee","repository":{"full_name":"acme/shop"},"pusher":{"name":"ada"}}`, "", 1},
+		{"a form", `payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%2C%22after%22%3A%22c0ffee%22%2C%22repository%22%3A%7B%22full_name%22%3A%22acme%2Fshop%22%7D%2C%22pusher%22%3A%7B%22name%22%3A%22ada%22%7D%7D`, "application/x-www-form-urlencoded", 1},
+		{"a tag", `{"ref":"refs/tags/v1","after":"c0ffee"}`, "", 0},
+		{"a deleted branch", `{"ref":"refs/heads/old","after":"0000","deleted":true}`, "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := environment(t, workflows.All())
+			if tt.builds > 0 {
+				env.OnActivity("TriggerBuild", mock.Anything, activities.BuildRequest{
+					Key: "github:1:TriggerBuild", Repository: "acme/shop", Ref: "refs/heads/main", Commit: "c0ffee", Pusher: "ada",
+				}).Return(nil).Times(tt.builds)
+			}
+			ev := push
+			ev.ContentType = tt.contentType
+			env.ExecuteWorkflow("github.push", ev, payload(tt.body))
+			require.NoError(t, env.GetWorkflowError())
+			env.AssertExpectations(t)
+		})
+	}
+}
+
+func TestOrderCreated(t *testing.T) {
+	t.Parallel()
+	env := environment(t, workflows.All())
+	env.OnActivity("RecordOrder", mock.Anything, activities.Order{
+		Key: "shop:9:RecordOrder", Source: "shop", EventID: "9", OrderID: "820982911946154508", Number: "#1001",
+		Email: "ada@example.com", Total: "129.90", Currency: "EUR", CreatedAt: time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
+	}).Return(nil).Once()
+	env.ExecuteWorkflow("shopify.orders/create", event.Event{Source: "shop", Provider: "shopify", ID: "9", Type: "orders/create"},
+		payload(`{"id":820982911946154508,"name":"#1001","email":"ada@example.com","total_price":"129.90","currency":"EUR","created_at":"2026-01-01T09:00:00Z"}`))
+	require.NoError(t, env.GetWorkflowError())
+	env.AssertExpectations(t)
+}
+
+func TestUndecodable(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{``, `{`, `[]`, `{"created":"yesterday"}`, "\xff\xfe"} {
+		env := environment(t, workflows.All())
+		env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(body))
+		var failed *temporal.ApplicationError
+		require.ErrorAs(t, env.GetWorkflowError(), &failed, "%q", body)
+		require.Equal(t, workflows.TypeUndecodable, failed.Type())
+		require.True(t, failed.NonRetryable())
+	}
+}
+
+func TestUnhandled(t *testing.T) {
+	t.Parallel()
+	ev := event.Event{Source: "acme", Provider: "standard-webhooks", ID: "1", Type: "order.created"}
+	const body = "{ \"a\" : 1.0 }"
+
+	forwarded := environment(t, workflows.All())
+	ev.Unhandled = event.UnhandledForward
+	var sent string
+	forwarded.OnActivity("ForwardEvent", mock.Anything, ev, mock.Anything).Return(
+		func(_ context.Context, _ event.Event, p converter.RawValue) error {
+			sent = string(p.Payload().GetData())
+			return nil
+		}).Once()
+	forwarded.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
+	require.NoError(t, forwarded.GetWorkflowError())
+	require.Equal(t, body, sent, "byte for byte")
+
+	completed := environment(t, workflows.All())
+	completed.OnUpsertTypedSearchAttributes(temporal.NewSearchAttributes(
+		temporal.NewSearchAttributeKeyKeyword("HookState").ValueSet("unhandled"))).Return(nil).Once()
+	ev.Unhandled = event.UnhandledComplete
+	completed.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
+	require.NoError(t, completed.GetWorkflowError())
+	completed.AssertExpectations(t)
+
+	for _, unhandled := range []event.Unhandled{event.UnhandledPark, ""} {
+		parked := environment(t, workflows.All())
+		ev.Unhandled = unhandled
+		parked.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
+		var failed *temporal.ApplicationError
+		require.ErrorAs(t, parked.GetWorkflowError(), &failed)
+		require.Equal(t, workflows.TypeUnhandled, failed.Type())
+		require.ErrorContains(t, failed, `no Workflow handles "standard-webhooks.order.created"`)
+	}
+}
+
+// TestPatterns sees which of several patterns takes an event.
+func TestPatterns(t *testing.T) {
+	t.Parallel()
+	var ran string
+	note := func(name string) func(workflow.Context, event.Event, []byte) error {
+		return func(workflow.Context, event.Event, []byte) error { ran = name; return nil }
+	}
+	handlers := []workflows.Handler{
+		workflows.On("stripe.*", note("all of stripe")),
+		workflows.On("stripe.customer.*", note("customers")),
+		workflows.On("stripe.customer.created", note("the exact one")),
+		workflows.On("*.deleted", note("what is deleted")),
+	}
+	for name, want := range map[string]string{
+		"stripe.customer.created": "the exact one",
+		"stripe.customer.updated": "customers",
+		"stripe.charge.failed":    "all of stripe",
+		"github.repo.deleted":     "what is deleted",
+		"stripe.untyped":          "all of stripe",
+	} {
+		env := environment(t, handlers)
+		env.ExecuteWorkflow(name, paid, payload("{}"))
+		require.NoError(t, env.GetWorkflowError())
+		require.Equal(t, want, ran, name)
+	}
+}
+
+func TestRegisterRefuses(t *testing.T) {
+	t.Parallel()
+	nothing := func(workflow.Context, event.Event, []byte) error { return nil }
+	for _, tt := range []struct {
+		patterns []string
+		want     string
+	}{
+		{[]string{"stripe.a", "stripe.a"}, `workflow "stripe.a" is in the registry twice`},
+		{[]string{"stripe.*", "stripe.*"}, `workflow "stripe.*" is in the registry twice`},
+		{[]string{"invoice"}, `workflow "invoice": want`},
+		{[]string{".a"}, `workflow ".a": want`},
+	} {
+		var handlers []workflows.Handler
+		for _, p := range tt.patterns {
+			handlers = append(handlers, workflows.On(p, nothing))
+		}
+		var suite testsuite.WorkflowTestSuite
+		require.ErrorContains(t, workflows.Register(suite.NewTestWorkflowEnvironment(), handlers), tt.want)
+	}
+}
+
+// TestPolicies sees that Activities are attempted as the config declares, and
+// that a Workflow's own options win.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	down := errors.New("down")
+	own := func(ctx workflow.Context, _ event.Event, _ []byte) error {
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+		})
+		return workflow.ExecuteActivity(ctx, "RecordPayment", activities.Payment{}).Get(ctx, nil)
+	}
+	for _, tt := range []struct {
+		name, workflow string
+		fails          string
+		timeout        time.Duration
+		attempts       int
+	}{
+		{"the default", "stripe.invoice.paid", "RecordPayment", 7 * time.Second, 3},
+		{"the Activity's own", "stripe.invoice.paid", "SendReceipt", 3 * time.Second, 5},
+		{"the Workflow's", "stripe.own", "RecordPayment", time.Minute, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := environment(t, append(workflows.All(), workflows.On("stripe.own", own)))
+			attempts := 0
+			attempt := func(ctx context.Context, name string) error {
+				if name != tt.fails {
+					return nil
+				}
+				attempts++
+				require.Equal(t, tt.timeout, activity.GetInfo(ctx).StartToCloseTimeout)
+				return down
+			}
+			env.OnActivity("RecordPayment", mock.Anything, mock.Anything).Return(func(ctx context.Context, _ activities.Payment) error {
+				return attempt(ctx, "RecordPayment")
+			})
+			env.OnActivity("SendReceipt", mock.Anything, mock.Anything).Return(func(ctx context.Context, _ activities.Receipt) error {
+				return attempt(ctx, "SendReceipt")
+			})
+			env.ExecuteWorkflow(tt.workflow, paid, payload(invoice))
+			require.Error(t, env.GetWorkflowError())
+			require.Equal(t, tt.attempts, attempts)
+		})
+	}
+}
