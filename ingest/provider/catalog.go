@@ -1,0 +1,62 @@
+package provider
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+//go:embed catalog
+var builtin embed.FS
+
+// Catalog is the providers there are. It is not to be changed once it is in
+// use.
+type Catalog struct {
+	providers map[string]*Provider
+}
+
+// Builtin returns the catalog that Hookyard comes with.
+func Builtin() (*Catalog, error) {
+	files, err := fs.Sub(builtin, "catalog")
+	if err != nil {
+		return nil, fmt.Errorf("built-in catalog: %w", err)
+	}
+	c := &Catalog{providers: map[string]*Provider{}}
+	if problems := c.Add(files); len(problems) > 0 {
+		return nil, fmt.Errorf("built-in catalog: %w", problems[0])
+	}
+	return c, nil
+}
+
+// Add reads every *.yaml file of fsys. A file with a problem adds nothing, and
+// neither does one that names a provider there is already: histories tell
+// providers apart by name.
+func (c *Catalog) Add(fsys fs.FS) []Problem {
+	files, err := fs.Glob(fsys, "*.yaml")
+	if _, statErr := fs.Stat(fsys, "."); err != nil || statErr != nil {
+		return []Problem{{File: "providers", Text: errors.Join(err, statErr).Error()}}
+	}
+	var problems []Problem
+	for _, file := range files {
+		p, found := load(fsys, file)
+		if len(found) == 0 {
+			if _, taken := c.providers[p.Name()]; taken {
+				found = []Problem{{File: file, Line: 1, Text: fmt.Sprintf("there is a provider %q already; choose another name", p.Name())}}
+			} else {
+				c.providers[p.Name()] = p
+			}
+		}
+		problems = append(problems, found...)
+	}
+	return problems
+}
+
+// Lookup returns the provider of that name.
+func (c *Catalog) Lookup(name string) (*Provider, bool) {
+	p, ok := c.providers[name]
+	return p, ok
+}
+
+// Names lists the providers' names in order.
+func (c *Catalog) Names() []string { return sortedKeys(c.providers) }

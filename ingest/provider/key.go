@@ -1,0 +1,138 @@
+package provider
+
+import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // providers that still sign with HMAC-SHA1 are verified as they sign
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"strings"
+)
+
+// key is one secret, ready for its algorithm. Every comparison takes the same
+// time whatever the signature is.
+type key interface {
+	// matches reports whether any of the signatures is the content's.
+	matches(content pieces, signatures [][]byte) bool
+	// sign returns the content's signature, or errCannotSign.
+	sign(content pieces) ([]byte, error)
+}
+
+var errCannotSign = errors.New("the configured secret is a public key: it verifies and cannot sign")
+
+// algorithms makes a key of a decoded secret, by the algorithm's name.
+var algorithms = map[string]func(secret []byte) (key, error){
+	"hmac-sha1":   func(s []byte) (key, error) { return hmacKey{sha1.New, s}, nil },
+	"hmac-sha256": func(s []byte) (key, error) { return hmacKey{sha256.New, s}, nil },
+	"hmac-sha512": func(s []byte) (key, error) { return hmacKey{sha512.New, s}, nil },
+	"ed25519":     newEd25519Key,
+	"token":       func(s []byte) (key, error) { return tokenKey{s}, nil },
+}
+
+type hmacKey struct {
+	hash   func() hash.Hash
+	secret []byte
+}
+
+func (k hmacKey) sign(content pieces) ([]byte, error) {
+	mac := hmac.New(k.hash, k.secret)
+	content.writeTo(mac)
+	return mac.Sum(nil), nil
+}
+
+func (k hmacKey) matches(content pieces, signatures [][]byte) bool {
+	want, _ := k.sign(content)
+	return anyEqual(signatures, want)
+}
+
+// tokenKey is the secret itself, sent along with every delivery.
+type tokenKey struct{ secret []byte }
+
+func (k tokenKey) sign(pieces) ([]byte, error) { return k.secret, nil }
+
+func (k tokenKey) matches(_ pieces, signatures [][]byte) bool {
+	return anyEqual(signatures, k.secret)
+}
+
+// anyEqual compares digests, so that not even the length of want shows.
+func anyEqual(got [][]byte, want []byte) bool {
+	wantSum, equal := sha256.Sum256(want), 0
+	for _, g := range got {
+		sum := sha256.Sum256(g)
+		equal |= subtle.ConstantTimeCompare(sum[:], wantSum[:])
+	}
+	return equal == 1
+}
+
+type ed25519Key struct {
+	public  ed25519.PublicKey
+	private ed25519.PrivateKey // nil when the secret is a public key
+}
+
+func newEd25519Key(secret []byte) (key, error) {
+	switch len(secret) {
+	case ed25519.PublicKeySize:
+		return ed25519Key{public: secret}, nil
+	case ed25519.PrivateKeySize: // seed and public key, as RFC 8032 tools keep it
+		private := ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize])
+		if !private.Equal(ed25519.PrivateKey(secret)) {
+			return nil, errors.New("its two halves are not a key pair")
+		}
+		return ed25519Key{public: private.Public().(ed25519.PublicKey), private: private}, nil
+	default:
+		return nil, fmt.Errorf("it is %d bytes; an Ed25519 public key has %d, a private one %d",
+			len(secret), ed25519.PublicKeySize, ed25519.PrivateKeySize)
+	}
+}
+
+func (k ed25519Key) sign(content pieces) ([]byte, error) {
+	if k.private == nil {
+		return nil, errCannotSign
+	}
+	return ed25519.Sign(k.private, content.join()), nil
+}
+
+func (k ed25519Key) matches(content pieces, signatures [][]byte) bool {
+	message := content.join()
+	for _, s := range signatures {
+		if ed25519.Verify(k.public, message, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// encodings turn the bytes of a signature or secret into text and back.
+var encodings = map[string]struct {
+	encode func([]byte) string
+	decode func(string) ([]byte, error)
+}{
+	"hex":    {hex.EncodeToString, hex.DecodeString},
+	"base64": {base64.StdEncoding.EncodeToString, base64.StdEncoding.Strict().DecodeString},
+	"utf8":   {func(b []byte) string { return string(b) }, func(s string) ([]byte, error) { return []byte(s), nil }},
+}
+
+// decodeSecret turns an operator's text into key bytes. The error never holds
+// a part of the text.
+func (s SecretSpec) decodeSecret(text string) ([]byte, error) {
+	for _, prefix := range s.Prefix {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			text = rest
+			break
+		}
+	}
+	secret, err := encodings[s.Encoding].decode(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("it is not %s", s.Encoding)
+	case len(secret) == 0:
+		return nil, errors.New("it is empty")
+	}
+	return secret, nil
+}

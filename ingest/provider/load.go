@@ -1,0 +1,310 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Problem is one mistake in a provider file.
+type Problem struct {
+	File string
+	Line int // 1 is the first; 0 where the file as a whole is meant
+	Text string
+}
+
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return p.File + ": " + p.Text
+	}
+	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text)
+}
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+
+// load reads one provider file of fsys. Samples are paths beside it.
+func load(fsys fs.FS, file string) (*Provider, []Problem) {
+	data, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return nil, []Problem{{File: file, Text: err.Error()}}
+	}
+	var root yaml.Node
+	if err := yaml.Load(data, &root); err != nil {
+		return nil, yamlProblems(file, err)
+	}
+	c := &compiler{file: file, root: &root}
+	if root.Kind == yaml.DocumentNode {
+		c.root = root.Content[0]
+	}
+	var spec Spec
+	if err := root.Load(&spec, yaml.WithKnownFields()); err != nil {
+		return nil, yamlProblems(file, err)
+	}
+	if !nameForm.MatchString(spec.Name) {
+		c.problem("name", "name %q: want lower-case letters, digits and dashes", spec.Name)
+	}
+	p := c.compile(spec)
+	p.samples = c.readSamples(fsys, spec.Samples)
+	return p, c.problems
+}
+
+// Configured returns the provider with the parts a source gives itself in
+// place of the file's. The nodes are those of the operator's config file and
+// may be nil.
+func (p *Provider) Configured(file string, parts map[string]*yaml.Node) (*Provider, []Problem) {
+	c := &compiler{file: file, parts: parts}
+	spec := p.spec
+	for section, target := range map[string]any{
+		"signature": &spec.Signature, "secret": &spec.Secret, "event": &spec.Event, "retries": &spec.Retries,
+	} {
+		node := parts[section]
+		if node == nil {
+			continue
+		}
+		if !p.spec.Configurable {
+			c.problem(section, "provider %q has its own %s; remove this one, or use provider hmac", p.Name(), section)
+			continue
+		}
+		if err := node.Load(target, yaml.WithKnownFields()); err != nil {
+			c.problems = append(c.problems, yamlProblems(file, err)...)
+		}
+	}
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	configured := c.compile(spec)
+	configured.samples = p.samples
+	return configured, c.problems
+}
+
+// yamlProblems keeps the place and the plain message of YAML errors.
+func yamlProblems(file string, err error) []Problem {
+	var several *yaml.LoadErrors
+	if errors.As(err, &several) {
+		var problems []Problem
+		for _, e := range several.Errors {
+			problems = append(problems, Problem{File: file, Line: e.Mark.Line, Text: e.Message})
+		}
+		return problems
+	}
+	var one *yaml.LoadError
+	if errors.As(err, &one) {
+		return []Problem{{File: file, Line: one.Mark.Line, Text: one.Message}}
+	}
+	return []Problem{{File: file, Text: err.Error()}}
+}
+
+// compiler turns a Spec into a Provider and gathers every mistake on the way.
+type compiler struct {
+	file     string
+	root     *yaml.Node            // of a provider file
+	parts    map[string]*yaml.Node // or: sections of a config file
+	problems []Problem
+}
+
+// problem notes a mistake at a dotted path such as "signature.content".
+func (c *compiler) problem(at, format string, args ...any) {
+	c.problems = append(c.problems, Problem{File: c.file, Line: c.line(at), Text: fmt.Sprintf(format, args...)})
+}
+
+// line returns the line of the path's key, or of the nearest one above it.
+func (c *compiler) line(at string) int {
+	node, line := c.root, 1
+	keys := strings.Split(at, ".")
+	if node == nil {
+		if node, keys = c.parts[keys[0]], keys[1:]; node != nil {
+			line = node.Line
+		}
+	}
+	for _, key := range keys {
+		name, value := entry(node, key)
+		if name == nil {
+			break
+		}
+		node, line = value, name.Line
+	}
+	return line
+}
+
+// entry finds a key of a mapping and its value.
+func entry(node *yaml.Node, key string) (name, value *yaml.Node) {
+	if node == nil || node.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return node.Content[i], node.Content[i+1]
+		}
+	}
+	return nil, nil
+}
+
+func (c *compiler) compile(spec Spec) *Provider {
+	p := &Provider{
+		ids:   c.sources("event.id", spec.Event.ID),
+		types: c.sources("event.type", spec.Event.Type),
+	}
+	if len(spec.Event.ID) == 0 {
+		c.problem("event", "event.id is missing: without it a redelivery cannot be told from a new event; want %s", sourceForms)
+	}
+	for i, h := range spec.Handshakes {
+		p.handshakes = append(p.handshakes, c.handshake(i, h))
+	}
+	p.scheme = c.scheme(&spec, p.ids)
+	p.spec = spec
+	return p
+}
+
+func (c *compiler) scheme(spec *Spec, ids []source) *declared {
+	sig := &spec.Signature
+	s := &declared{headers: sig.Header, prefix: sig.Prefix, list: sig.List, ids: ids}
+
+	if len(sig.Header) == 0 {
+		c.problem("signature", "signature.header is missing: name the header that holds the signature")
+	}
+	var known bool
+	if s.newKey, known = algorithms[sig.Algorithm]; !known {
+		c.problem("signature.algorithm", "unknown algorithm %q; known: %s", sig.Algorithm, strings.Join(sortedKeys(algorithms), ", "))
+	}
+	s.encoding = sig.Encoding
+	switch {
+	case sig.Algorithm == "token" && sig.Encoding == "":
+		s.encoding = "utf8"
+	case sig.Encoding != "hex" && sig.Encoding != "base64":
+		c.problem("signature.encoding", "unknown encoding %q; known: base64, hex", sig.Encoding)
+	}
+	if spec.Secret.Encoding == "" {
+		spec.Secret.Encoding = "utf8"
+	}
+	if _, known := encodings[spec.Secret.Encoding]; !known {
+		c.problem("secret.encoding", "unknown encoding %q; known: %s", spec.Secret.Encoding, strings.Join(sortedKeys(encodings), ", "))
+	}
+	s.secret = spec.Secret
+	if l := sig.List; l != nil && (l.Separator == "" || l.Key == "" || len(l.Want) == 0) {
+		c.problem("signature.list", "signature.list needs separator, key and want")
+	}
+	s.timestamp = c.timestamp(sig)
+	s.content = c.content(sig)
+	return s
+}
+
+func (c *compiler) content(sig *SignatureSpec) template {
+	if sig.Algorithm == "token" {
+		if sig.Content != "" {
+			c.problem("signature.content", "a token signs nothing: remove signature.content")
+		}
+		return nil
+	}
+	t, err := parseTemplate(sig.Content)
+	switch {
+	case err != nil:
+		c.problem("signature.content", "signature.content: %v", err)
+	case !t.has("body"):
+		c.problem("signature.content", "signature.content %q has no {body}: anyone could change the body", sig.Content)
+	case sig.Timestamp != nil && !t.has("timestamp"):
+		c.problem("signature.content", "signature.content %q has no {timestamp}: anyone could change the time", sig.Content)
+	case sig.Timestamp == nil && t.has("timestamp"):
+		c.problem("signature.content", "signature.content has {timestamp}, but signature.timestamp does not say where it stands")
+	}
+	return t
+}
+
+func (c *compiler) timestamp(sig *SignatureSpec) *timestamp {
+	if sig.Timestamp == nil {
+		return nil
+	}
+	spec := *sig.Timestamp
+	t := &timestamp{unit: spec.Unit, tolerance: time.Duration(spec.Tolerance)}
+	if t.unit == "" {
+		t.unit = "s"
+	}
+	if _, known := clockUnits[t.unit]; !known {
+		c.problem("signature.timestamp.unit", "unknown unit %q; known: %s", spec.Unit, strings.Join(sortedKeys(clockUnits), ", "))
+	}
+	if t.tolerance == 0 {
+		c.problem("signature.timestamp", "signature.timestamp.tolerance is missing: a signed time that is not held against the clock stops no replay")
+	}
+	if slices.Equal(spec.From, OneOrMore{"signature"}) {
+		if t.item = spec.Key; spec.Key == "" || sig.List == nil {
+			c.problem("signature.timestamp", "a timestamp from the signature needs its key, and signature.list")
+		}
+		return t
+	}
+	if len(spec.From) == 0 {
+		c.problem("signature.timestamp", "signature.timestamp.from is missing; want signature, or %s", sourceForms)
+	}
+	t.from = c.sources("signature.timestamp.from", spec.From)
+	return t
+}
+
+func (c *compiler) sources(at string, texts []string) []source {
+	var found []source
+	for _, text := range texts {
+		s, err := parseSource(text)
+		if err != nil {
+			c.problem(at, "%s: %v", at, err)
+			continue
+		}
+		found = append(found, s)
+	}
+	return found
+}
+
+func (c *compiler) handshake(i int, spec HandshakeSpec) handshake {
+	h := handshake{method: spec.Method, signed: spec.Signed, status: spec.Answer.Status, header: map[string]template{}}
+	if h.method == "" {
+		h.method = http.MethodPost
+	}
+	if h.status == 0 {
+		h.status = http.StatusOK
+	}
+	if len(spec.When) == 0 && h.method == http.MethodPost {
+		c.problem("handshakes", "handshake %d answers every POST: say in `when` what marks it", i+1)
+	}
+	for _, text := range sortedKeys(spec.When) {
+		s, err := parseSource(text)
+		if err != nil {
+			c.problem("handshakes", "handshake %d: when: %v", i+1, err)
+			continue
+		}
+		h.when = append(h.when, condition{s, spec.When[text]})
+	}
+	for name, text := range spec.Answer.Header {
+		h.header[name] = c.template("handshakes", text)
+		h.isJSON = h.isJSON || strings.EqualFold(name, "Content-Type") && strings.Contains(text, "json")
+	}
+	h.body = c.template("handshakes", spec.Answer.Body)
+	return h
+}
+
+func (c *compiler) template(at, text string) template {
+	t, err := parseTemplate(text)
+	if err != nil {
+		c.problem(at, "%s: %v", at, err)
+	}
+	return t
+}
+
+func (c *compiler) readSamples(fsys fs.FS, files map[string]string) map[string][]byte {
+	samples := make(map[string][]byte, len(files))
+	for _, eventType := range sortedKeys(files) {
+		data, err := fs.ReadFile(fsys, path.Join(path.Dir(c.file), files[eventType]))
+		if err != nil {
+			c.problem("samples", "sample %q: %v", eventType, err)
+			continue
+		}
+		samples[eventType] = data
+	}
+	return samples
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,359 @@
+package provider_test
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/hookyard/hookyard/ingest/provider"
+)
+
+var now = time.Date(2026, 11, 22, 12, 0, 0, 700e6, time.UTC)
+
+// secret returns a secret of the form that the provider hands out.
+func secret(name string) string {
+	switch name {
+	case "standard-webhooks", "svix":
+		return "whsec_" + base64.StdEncoding.EncodeToString([]byte("a test secret of 24 bytes"))
+	case "standard-webhooks-v1a":
+		private := ed25519.NewKeyFromSeed([]byte("a test seed has 32 bytes to it.."))
+		return "whsk_" + base64.StdEncoding.EncodeToString(private)
+	default:
+		return "a test secret"
+	}
+}
+
+func lookup(t testing.TB, name string) *provider.Provider {
+	catalog, err := provider.Builtin()
+	require.NoError(t, err)
+	p, ok := catalog.Lookup(name)
+	require.True(t, ok, name)
+	return p
+}
+
+func bind(t testing.TB, name string, secrets ...string) *provider.Receiver {
+	r, err := lookup(t, name).Bind(secrets, 0)
+	require.NoError(t, err)
+	return r
+}
+
+func signed(t testing.TB, r *provider.Receiver, at time.Time) *provider.Delivery {
+	body, _, _ := r.Sample("")
+	d := provider.SampleDelivery("https://hooks.example.com/webhooks/x", body)
+	d.ReceivedAt = at
+	require.NoError(t, r.Stamp(d, "evt_1", "thing.happened"))
+	require.NoError(t, r.Sign(d))
+	return d
+}
+
+// TestEveryProvider signs a sample as each provider does, and sees it accepted
+// as it is and refused in every other form.
+func TestEveryProvider(t *testing.T) {
+	t.Parallel()
+	catalog, err := provider.Builtin()
+	require.NoError(t, err)
+	for _, name := range catalog.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := bind(t, name, secret(name))
+			d := signed(t, r, now)
+			require.NoError(t, r.Verify(t.Context(), d))
+
+			events, err := r.Identify(d)
+			require.NoError(t, err)
+			require.Equal(t, []provider.Identity{{ID: "evt_1", Type: "thing.happened", Payload: d.Body}}, events)
+
+			content, err := r.SignedContent(d)
+			require.NoError(t, err)
+			require.Contains(t, string(content), string(d.Body))
+			require.NotContains(t, string(content), secret(name))
+
+			for i := range d.Body {
+				d.Body[i] ^= 1
+				require.ErrorIs(t, r.Verify(t.Context(), d), provider.ErrMismatch, "byte %d changed", i)
+				d.Body[i] ^= 1
+			}
+			require.NoError(t, r.Verify(t.Context(), d))
+
+			stranger := bind(t, name, reverse(secret(name)))
+			require.ErrorIs(t, stranger.Verify(t.Context(), d), provider.ErrMismatch)
+			either, err := lookup(t, name).Bind([]string{reverse(secret(name)), secret(name)}, 0)
+			require.NoError(t, err)
+			require.NoError(t, either.Verify(t.Context(), d), "the second of two secrets")
+			require.Positive(t, r.RedeliveryWindow())
+			require.Positive(t, r.AcknowledgeWithin())
+			require.True(t, strings.HasPrefix(r.Docs(), "https://"))
+		})
+	}
+}
+
+// reverse returns another secret of the same form.
+func reverse(text string) string {
+	prefix, encoded, found := strings.Cut(text, "_")
+	if !found {
+		return text + " of another"
+	}
+	if prefix == "whsk" {
+		private := ed25519.NewKeyFromSeed([]byte("another seed of exactly 32 bytes"))
+		return "whsk_" + base64.StdEncoding.EncodeToString(private)
+	}
+	return prefix + "_" + base64.StdEncoding.EncodeToString([]byte("other"+encoded))
+}
+
+func TestTolerance(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"stripe", "slack", "svix", "standard-webhooks", "standard-webhooks-v1a"} {
+		r := bind(t, name, secret(name))
+		d := signed(t, r, now)
+		for _, tt := range []struct {
+			age  time.Duration
+			want error
+		}{
+			{0, nil},
+			{5 * time.Minute, nil},
+			{5*time.Minute + time.Second, provider.ErrStale},
+			{-5 * time.Minute, nil},
+			{-5*time.Minute - time.Second, provider.ErrStale},
+			{100 * 365 * 24 * time.Hour, provider.ErrStale},
+		} {
+			d.ReceivedAt = now.Add(tt.age)
+			require.ErrorIs(t, r.Verify(t.Context(), d), tt.want, "%s %s old", name, tt.age)
+		}
+		wide, err := lookup(t, name).Bind([]string{secret(name)}, time.Hour)
+		require.NoError(t, err)
+		d.ReceivedAt = now.Add(time.Hour)
+		require.NoError(t, wide.Verify(t.Context(), d), "%s with a tolerance of its own", name)
+	}
+}
+
+// TestRefusals holds what is wrong with a signature against the word for it.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, provider string
+		change         func(h http.Header)
+		want           error
+		text           string
+	}{
+		{"no header", "stripe", func(h http.Header) { h.Del("Stripe-Signature") }, provider.ErrUnsigned, "header Stripe-Signature is missing"},
+		{"empty header", "stripe", func(h http.Header) { h.Set("Stripe-Signature", "") }, provider.ErrUnsigned, "missing or empty"},
+		{"header twice", "stripe", func(h http.Header) { h.Add("Stripe-Signature", "t=1,v1=00") }, provider.ErrMalformed, "there 2 times"},
+		{"no timestamp", "stripe", func(h http.Header) { h.Set("Stripe-Signature", "v1=00") }, provider.ErrUnsigned, `no timestamp "t"`},
+		{"timestamp twice", "stripe", func(h http.Header) { h.Set("Stripe-Signature", "t=1,t=2,v1=00") }, provider.ErrMalformed, `"t" twice`},
+		{"not hex", "stripe", func(h http.Header) { h.Set("Stripe-Signature", "t=1,v1=zz") }, provider.ErrMalformed, "holds no hex signature named v1"},
+		{"only v0", "stripe", func(h http.Header) { h.Set("Stripe-Signature", "t=1,v0=00") }, provider.ErrMalformed, "holds no hex signature named v1"},
+		{"too many", "stripe", func(h http.Header) { h.Set("Stripe-Signature", "t=1"+strings.Repeat(",v1=00", 21)) }, provider.ErrMalformed, "more than 20"},
+		{"no prefix", "github", func(h http.Header) { h.Set("X-Hub-Signature-256", strings.Repeat("00", 32)) }, provider.ErrMalformed, `does not start with "sha256="`},
+		{"short", "github", func(h http.Header) { h.Set("X-Hub-Signature-256", "sha256=00") }, provider.ErrMismatch, "any of the 1 configured"},
+		{"empty after prefix", "github", func(h http.Header) { h.Set("X-Hub-Signature-256", "sha256=") }, provider.ErrMalformed, "holds no hex"},
+		{"no time header", "slack", func(h http.Header) { h.Del("X-Slack-Request-Timestamp") }, provider.ErrUnsigned, "X-Slack-Request-Timestamp"},
+		{"time header twice", "slack", func(h http.Header) { h.Add("X-Slack-Request-Timestamp", "1") }, provider.ErrUnsigned, "there twice"},
+		{"id twice", "svix", func(h http.Header) { h.Add("svix-id", "evt_2") }, provider.ErrUnsigned, "event id is missing"},
+		{"other id", "svix", func(h http.Header) { h.Set("svix-id", "evt_2") }, provider.ErrMismatch, ""},
+		{"base64 with a tail", "shopify", func(h http.Header) { h.Set("X-Shopify-Hmac-Sha256", h.Get("X-Shopify-Hmac-Sha256")+"=") }, provider.ErrMalformed, "no base64"},
+		{"public key as signature", "standard-webhooks-v1a", func(h http.Header) { h.Set("webhook-signature", "v1a,AAAA") }, provider.ErrMismatch, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := bind(t, tt.provider, secret(tt.provider))
+			d := signed(t, r, now)
+			tt.change(d.Header)
+			err := r.Verify(t.Context(), d)
+			require.ErrorIs(t, err, tt.want)
+			require.ErrorContains(t, err, tt.text)
+			require.NotEmpty(t, provider.Reason(err))
+		})
+	}
+}
+
+// TestTimestampForms signs every form of a number that is no time, and sees
+// none of them taken.
+func TestTimestampForms(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []string{"", "abc", "-1", "+1", " 1", "1.5", "1e9", "0x10", "１２３", "9999999999999999", "1 "} {
+		r := bind(t, "slack", "s")
+		d := signed(t, r, now)
+		d.Header.Set("X-Slack-Request-Timestamp", sent)
+		// Sign what was sent, so that only its form can be the matter.
+		plain := bind(t, "github", "s")
+		inner := &provider.Delivery{Header: http.Header{}, Body: []byte("v0:" + sent + ":" + string(d.Body))}
+		require.NoError(t, plain.Sign(inner))
+		d.Header.Set("X-Slack-Signature", "v0="+strings.TrimPrefix(inner.Header.Get("X-Hub-Signature-256"), "sha256="))
+		err := r.Verify(t.Context(), d)
+		require.Error(t, err, "%q", sent)
+		require.Contains(t, []string{"malformed", "missing"}, provider.Reason(err), "%q: %v", sent, err)
+	}
+}
+
+func TestBindRefusesSecrets(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ provider, secret, want string }{
+		{"stripe", "", "secret 1: it is empty"},
+		{"svix", "whsec_", "secret 1: it is empty"},
+		{"svix", "whsec_n-o-t", "secret 1: it is not base64"},
+		{"standard-webhooks-v1a", "whpk_AAAA", "it is 3 bytes"},
+		{"standard-webhooks-v1a", "whsk_" + base64.StdEncoding.EncodeToString(make([]byte, 64)), "not a key pair"},
+	} {
+		_, err := lookup(t, tt.provider).Bind([]string{tt.secret}, 0)
+		require.ErrorContains(t, err, tt.want)
+		if tt.secret != "" {
+			require.NotContains(t, err.Error(), tt.secret)
+		}
+	}
+	_, err := lookup(t, "stripe").Bind(nil, 0)
+	require.ErrorContains(t, err, "no secret")
+	public := "whpk_" + base64.StdEncoding.EncodeToString(make([]byte, 32))
+	require.ErrorContains(t, bind(t, "standard-webhooks-v1a", public).Sign(provider.SampleDelivery("", nil)), "event id is missing")
+}
+
+func TestSlackHandshake(t *testing.T) {
+	t.Parallel()
+	r := bind(t, "slack", "s")
+	d := provider.SampleDelivery("", []byte(`{"type":"url_verification","challenge":"<b>3eZbrw1aB</b>"}`))
+	require.Nil(t, r.Greet(d, false), "nothing unverified is parsed")
+	require.Equal(t, &provider.Answer{
+		Status: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("<b>3eZbrw1aB</b>"),
+	}, r.Greet(d, true))
+	d.Body = []byte(`{"type":"event_callback","challenge":"x"}`)
+	require.Nil(t, r.Greet(d, true))
+	d.Body = []byte(`{"type":"url_verification"}`)
+	require.Nil(t, r.Greet(d, true), "no challenge to answer")
+}
+
+func TestIdentify(t *testing.T) {
+	t.Parallel()
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded; charset=utf-8"}}
+	for _, tt := range []struct {
+		name, provider string
+		header         http.Header
+		body           string
+		id, eventType  string
+		err            string
+	}{
+		{"JSON", "stripe", nil, `{"id":"evt_1","type":"a.b"}`, "evt_1", "a.b", ""},
+		{"a number keeps its digits", "stripe", nil, `{"id":820982911946154508,"type":"a"}`, "820982911946154508", "a", ""},
+		{"untyped", "stripe", nil, `{"id":"evt_1"}`, "evt_1", "", ""},
+		{"an object is no id", "stripe", nil, `{"id":{"a":1}}`, "", "", "json:id"},
+		{"no JSON", "stripe", nil, `{"id":"evt_1"`, "", "", "json:id"},
+		{"an id too long", "stripe", nil, `{"id":"` + strings.Repeat("x", 1025) + `"}`, "", "", "1025 bytes"},
+		{"a type too long", "stripe", nil, `{"id":"1","type":"` + strings.Repeat("x", 201) + `"}`, "", "", "201 bytes"},
+		{"a type with a line break", "stripe", nil, `{"id":"1","type":"a\nb"}`, "", "", "not printable"},
+		{"no header", "github", http.Header{"X-Github-Event": {"push"}}, `{}`, "", "", "header:X-GitHub-Delivery"},
+		{"slash command", "slack", form, `command=%2Fdeploy&trigger_id=1.2.ab`, "1.2.ab", "", ""},
+		{"interaction", "slack", form, `payload=%7B%22type%22%3A%22block_actions%22%2C%22trigger_id%22%3A%229.8%22%7D`, "9.8", "block_actions", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := bind(t, tt.provider, "s")
+			got, err := r.Identify(&provider.Delivery{Header: tt.header, Body: []byte(tt.body)})
+			if tt.err != "" {
+				require.ErrorIs(t, err, provider.ErrNoEvent)
+				require.ErrorContains(t, err, tt.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, []provider.Identity{{ID: tt.id, Type: tt.eventType, Payload: []byte(tt.body)}}, got)
+		})
+	}
+}
+
+// TestFileProblems reads provider files with mistakes in them.
+func TestFileProblems(t *testing.T) {
+	t.Parallel()
+	const good = `name: acme
+docs: https://acme.example/webhooks
+signature:
+  header: X-Acme-Signature
+  algorithm: hmac-sha256
+  encoding: hex
+  content: "{body}"
+event: {id: [json:id], type: [json:type]}
+`
+	for _, tt := range []struct{ name, old, new, want string }{
+		{"unknown key", "docs:", "dox:", `acme.yaml:2: field dox not found in type provider.Spec`},
+		{"unknown algorithm", "hmac-sha256", "hmac-md5", `acme.yaml:5: unknown algorithm "hmac-md5"; known: ed25519, hmac-sha1, hmac-sha256, hmac-sha512, token`},
+		{"unknown encoding", "hex", "base32", `acme.yaml:6: unknown encoding "base32"; known: base64, hex`},
+		{"body not signed", `"{body}"`, `"{url}"`, `acme.yaml:7: signature.content "{url}" has no {body}: anyone could change the body`},
+		{"unknown placeholder", `"{body}"`, `"{body}{tme}"`, `acme.yaml:7: signature.content: unknown placeholder {tme}; known: {body}, {timestamp}`},
+		{"time from nowhere", `"{body}"`, `"{timestamp}{body}"`, `acme.yaml:7: signature.content has {timestamp}, but signature.timestamp does not say where it stands`},
+		{"time not held against the clock", `"{body}"`, "\"{timestamp}{body}\"\n  timestamp: {from: header:X-Time}", `acme.yaml:8: signature.timestamp.tolerance is missing`},
+		{"no id", "id: [json:id], ", "", `acme.yaml:8: event.id is missing`},
+		{"bad source", "json:id", "jsn:id", `acme.yaml:8: event.id: "jsn:id" is not a value source`},
+		{"bad name", "name: acme", "name: Acme Inc", `acme.yaml:1: name "Acme Inc": want lower-case`},
+		{"no header", "  header: X-Acme-Signature\n", "", `acme.yaml:3: signature.header is missing`},
+		{"no such sample", "event:", "samples: {a: nowhere.json}\nevent:", `acme.yaml:8: sample "a": open nowhere.json`},
+		{"greets everything", "event:", "handshakes: [{answer: {body: hi}}]\nevent:", `acme.yaml:8: handshake 1 answers every POST`},
+		{"taken", "name: acme", "name: stripe", `there is a provider "stripe" already`},
+		{"not YAML", "signature:", "signature: [", `acme.yaml:`},
+		{"a bad duration", "event:", "retries: {for: 3 days}\nevent:", `"3 days" is not a duration`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			catalog, err := provider.Builtin()
+			require.NoError(t, err)
+			changed := strings.Replace(good, tt.old, tt.new, 1)
+			require.NotEqual(t, good, changed)
+			problems := catalog.Add(fstest.MapFS{"acme.yaml": {Data: []byte(changed)}})
+			require.NotEmpty(t, problems)
+			require.Contains(t, problems[0].Error(), tt.want)
+			_, there := catalog.Lookup("acme")
+			require.False(t, there)
+		})
+	}
+	catalog, err := provider.Builtin()
+	require.NoError(t, err)
+	require.Empty(t, catalog.Add(fstest.MapFS{"acme.yaml": {Data: []byte(good)}}))
+	acme, ok := catalog.Lookup("acme")
+	require.True(t, ok)
+	r, err := acme.Bind([]string{"s"}, 0)
+	require.NoError(t, err)
+	d := provider.SampleDelivery("", []byte(`{"id":"1","type":"t"}`))
+	require.NoError(t, r.Sign(d))
+	require.NoError(t, r.Verify(t.Context(), d))
+}
+
+func TestConfigured(t *testing.T) {
+	t.Parallel()
+	node := func(text string) *yaml.Node {
+		var n yaml.Node
+		require.NoError(t, yaml.Load([]byte(text), &n))
+		return n.Content[0]
+	}
+	parts := map[string]*yaml.Node{
+		"signature": node("\n\nheader: X-Acme\nprefix: v1-\nalgorithm: hmac-sha512\nencoding: base64"),
+		"event":     node(`{id: [header:X-Id], type: ["{header:X-Kind}.{json:verb}"]}`),
+		"secret":    node(`{encoding: hex}`),
+	}
+	p, problems := lookup(t, "hmac").Configured("hookyard.yaml", parts)
+	require.Empty(t, problems)
+	r, err := p.Bind([]string{"00ff"}, 0)
+	require.NoError(t, err)
+	d := provider.SampleDelivery("", []byte(`{"verb":"made"}`))
+	d.Header.Set("X-Id", "7")
+	d.Header.Set("X-Kind", "order")
+	require.NoError(t, r.Sign(d))
+	require.Regexp(t, `^v1-[A-Za-z0-9+/]{86}==$`, d.Header.Get("X-Acme"))
+	require.NoError(t, r.Verify(t.Context(), d))
+	got, err := r.Identify(d)
+	require.NoError(t, err)
+	require.Equal(t, "7 order.made", got[0].ID+" "+got[0].Type)
+
+	parts["signature"] = node("\n\nheader: X-Acme\nalgoritm: hmac-sha512")
+	_, problems = lookup(t, "hmac").Configured("hookyard.yaml", parts)
+	require.Len(t, problems, 1)
+	require.Contains(t, problems[0].Error(), "hookyard.yaml:4: ")
+	parts["signature"] = node("\n\nheader: X-Acme\nalgorithm: rot13")
+	_, problems = lookup(t, "hmac").Configured("hookyard.yaml", parts)
+	require.Len(t, problems, 1)
+	require.Contains(t, problems[0].Error(), "hookyard.yaml:4: unknown algorithm")
+	_, problems = lookup(t, "stripe").Configured("hookyard.yaml", parts)
+	require.NotEmpty(t, problems)
+	require.Contains(t, problems[0].Error(), `provider "stripe" has its own`)
+}
