@@ -1,0 +1,209 @@
+// Package config reads what an operator declares: the one YAML file that says
+// where to listen, which sources to take webhooks from, how to retry and whom
+// to tell.
+//
+// It is strict. A key it does not know, a value of the wrong type or a secret
+// that is not there is a mistake, and all mistakes are reported in one run as
+// file:line, so that an operator mends a file once and not once per mistake.
+// What this package cannot know (which providers exist, which Activities) is
+// for the caller to check, with mistakes from Config.Mistake.
+package config
+
+import (
+	"net/mail"
+	"net/netip"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Config is a whole file, with defaults filled in, secrets resolved and
+// relative paths joined to the file's folder.
+type Config struct {
+	// File is the name that mistakes are reported under.
+	File string
+	// Listen is the host:port to serve on; default 127.0.0.1:8080.
+	Listen string
+	// PublicURL is the absolute URL that senders reach this server by, without
+	// a trailing slash. Providers that sign the URL are verified against it,
+	// never against the Host header. It is empty when absent.
+	PublicURL string
+	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// Providers is the folder of the operator's own provider files; empty when
+	// there is none. Whether it exists is not checked.
+	Providers string
+	Temporal  Temporal
+	// Sources are in the order of the file.
+	Sources []Source
+	// DefaultRetry is for Activities that Retry does not name.
+	DefaultRetry Retry
+	// Retry is by Activity name, with what an entry leaves unset taken from
+	// DefaultRetry. Whether those Activities exist is not checked.
+	Retry  map[string]Retry
+	Alerts Alerts
+	// Ledger, Mail and Build are nil when absent.
+	Ledger *Ledger
+	Mail   *Mail
+	Build  *Build
+
+	root *yaml.Node // where Mistake looks lines up
+}
+
+// Temporal is what this file says about Temporal; address, namespace and
+// credentials come from Temporal's own profile and environment.
+type Temporal struct {
+	// TaskQueue is where Workflows are started and polled; default "hookyard".
+	// Runs stay on the queue they started on, so workers must keep polling an
+	// old queue until its runs have ended.
+	TaskQueue string
+}
+
+// Source is one endpoint, POST /webhooks/{name}.
+type Source struct {
+	// Name is part of every Workflow Id: an event that arrives again after its
+	// source was renamed is a new event.
+	Name     string
+	Provider string
+	// Secrets may each verify a delivery, so that a secret can be rotated.
+	// Whether the provider needs one is not checked.
+	Secrets []Secret
+	// Events are patterns of the event types that start a Workflow; empty
+	// means all.
+	Events []string
+	// Unhandled is what becomes of an Event that no Workflow handles.
+	Unhandled Unhandled
+	// Forward is nil when absent.
+	Forward *Forward
+	// Allow are the addresses that may send; empty means any.
+	Allow []netip.Prefix
+	// Rate is nil when deliveries are not limited.
+	Rate *Rate
+	// MaxBody is the largest body taken, in bytes; default 1 MiB, at most
+	// MaxBodyLimit.
+	MaxBody int64
+	// Tolerance is how old a signed timestamp may be; zero means that the
+	// provider says.
+	Tolerance time.Duration
+
+	// The scheme of `provider: hmac`, nil when absent. These are mappings as
+	// they stand in the file, for the provider package to decode with
+	// yaml.WithKnownFields. They hold no aliases and no duplicate keys.
+	Signature, SecretFormat, Event, Retries *yaml.Node
+}
+
+// Unhandled is what becomes of an Event whose type no Workflow handles. Its
+// values are those that Events carry.
+type Unhandled string
+
+// The choices for an unhandled Event. UnhandledForward is never written: it
+// is what a source with a Forward does.
+const (
+	UnhandledPark     Unhandled = "park"     // the default: keep it open for a person
+	UnhandledComplete Unhandled = "complete" // close the run as completed
+	UnhandledForward  Unhandled = "forward"  // POST it to Forward.URL
+)
+
+// Forward sends a source's events on to a service of the operator's own.
+type Forward struct {
+	// URL is absolute, http or https, and holds no user or password.
+	URL string
+	// Secret signs what is forwarded; zero means that it goes unsigned.
+	Secret Secret
+	// Timeout bounds one attempt; default 30s.
+	Timeout time.Duration
+}
+
+// Rate limits deliveries of one source; those above it are answered 429.
+type Rate struct {
+	PerSecond float64
+	// Burst is how many may come at once; default PerSecond, rounded up.
+	Burst int
+}
+
+// Retry is how an Activity is retried. A run parks when the attempts are used
+// up.
+type Retry struct {
+	Initial  time.Duration // before the second attempt; default 1s
+	Backoff  float64       // what each wait is multiplied by; default 2
+	Max      time.Duration // the longest wait; default 10m
+	Attempts int           // in all, the first included; default 12
+	Timeout  time.Duration // of one attempt; default 30s
+}
+
+// Alerts is whom to tell about a parked run.
+type Alerts struct {
+	// To are notification URLs. They are secrets, because they hold tokens.
+	To []Secret
+	// EscalateAfter is how long a run may stay parked before it is told about
+	// again; default 24h.
+	EscalateAfter time.Duration
+}
+
+// Ledger is where payments are recorded: exactly one of the two is set.
+type Ledger struct {
+	SQLite   string // a file
+	Postgres Secret // a connection string
+}
+
+// Mail is how mail leaves: exactly one of SMTP and Folder is set.
+type Mail struct {
+	SMTP   Secret // a URL
+	Folder string // write messages as files here instead
+	From   mail.Address
+}
+
+// Build is the service that builds are asked of.
+type Build struct {
+	URL string
+	// Token is sent as a bearer token; zero means none.
+	Token Secret
+}
+
+// MaxBodyLimit is the largest MaxBody, 1.9 MiB: Temporal stores at most 2 MiB
+// a payload, and the rest is room for what travels with it.
+const MaxBodyLimit = 19 << 20 / 10
+
+// defaults returns what a file that says nothing means.
+func defaults() *Config {
+	return &Config{
+		Listen:   "127.0.0.1:8080",
+		Temporal: Temporal{TaskQueue: "hookyard"},
+		DefaultRetry: Retry{
+			Initial:  time.Second,
+			Backoff:  2,
+			Max:      10 * time.Minute,
+			Attempts: 12,
+			Timeout:  30 * time.Second,
+		},
+		Alerts: Alerts{EscalateAfter: 24 * time.Hour},
+	}
+}
+
+// sourceDefaults returns what a source that says nothing means.
+func sourceDefaults(name string) Source {
+	return Source{Name: name, Unhandled: UnhandledPark, MaxBody: 1 << 20}
+}
+
+// forwardDefaults returns what a forward that says nothing means.
+func forwardDefaults() Forward {
+	return Forward{Timeout: 30 * time.Second}
+}
+
+// Source returns the source of that name.
+func (c *Config) Source(name string) (Source, bool) {
+	for _, s := range c.Sources {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Source{}, false
+}
+
+// RetryFor returns how the Activity of that name is retried.
+func (c *Config) RetryFor(activity string) Retry {
+	if r, ok := c.Retry[activity]; ok {
+		return r
+	}
+	return c.DefaultRetry
+}

@@ -1,0 +1,173 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v4/plugin/loaderlimits"
+)
+
+// Options say where values outside the file come from.
+type Options struct {
+	// LookupEnv finds env: secrets; default os.LookupEnv.
+	LookupEnv func(name string) (value string, ok bool)
+	// ReadFile reads file: secrets, and the file itself in Load; default
+	// os.ReadFile.
+	ReadFile func(path string) ([]byte, error)
+	// SkipSecrets leaves secrets unresolved, to check a file on a machine that
+	// does not have them. How references are written is checked all the same.
+	SkipSecrets bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	if o.ReadFile == nil {
+		o.ReadFile = os.ReadFile
+	}
+	return o
+}
+
+// Load reads a file and parses it. An error that is not Mistakes means that
+// the file could not be read.
+func Load(path string, opts Options) (*Config, error) {
+	opts = opts.withDefaults()
+	data, err := opts.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read config %q: %w", path, cause(err))
+	}
+	return Parse(path, data, opts)
+}
+
+// Parse parses the text of a file. The name is what mistakes are reported
+// under, and relative paths are joined to its folder.
+//
+// The error is Mistakes, all of them. The Config is nil only where the text is
+// not YAML; otherwise it holds what could be read, with defaults in place of
+// what could not, so that a caller can look for mistakes of its own.
+func Parse(name string, data []byte, opts Options) (*Config, error) {
+	root, bad := parseYAML(data)
+	if bad != nil {
+		return nil, Mistakes{{File: name, Line: bad.Line, Text: bad.Text}}
+	}
+	d := &decoder{file: name, dir: filepath.Dir(name), opts: opts.withDefaults()}
+	d.simplify(nil, root)
+
+	c := d.config(value{line: 1, node: root})
+	c.File, c.root = name, root
+	return c, d.mistakes.Err()
+}
+
+// What a file may cost to read: its size bounds the time, and its depth the
+// stack, as the YAML parser and this package walk values by recursion.
+const (
+	maxFile  = 1 << 20 // bytes
+	maxDepth = 64      // brackets, and as many indents around them
+)
+
+// parseYAML returns the file's one document, or what keeps it from being one.
+func parseYAML(data []byte) (*yaml.Node, *Mistake) {
+	if len(data) > maxFile {
+		return nil, &Mistake{Line: 1, Text: fmt.Sprintf("the file is %d bytes; at most %d are read", len(data), maxFile)}
+	}
+	if bad := notText(data); bad != nil {
+		return nil, bad
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthFunc(checkDepth))))
+	if err != nil {
+		return nil, notYAML(data, err)
+	}
+	var doc, second yaml.Node
+	switch err := loader.Load(&doc); {
+	case errors.Is(err, io.EOF): // only comments
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}, nil
+	case err != nil:
+		return nil, notYAML(data, err)
+	}
+	switch err := loader.Load(&second); {
+	case err == nil:
+		return nil, &Mistake{Line: second.Line, Text: `a second document starts here; keep one, and leave out the "---"`}
+	case !errors.Is(err, io.EOF):
+		return nil, notYAML(data, err)
+	}
+	return doc.Content[0], nil
+}
+
+// notText returns the first byte or character that text does not hold.
+//
+// YAML ends a line at some characters where editors do not. Lines would be
+// counted wrong behind them, and a key could hide in what looks like a comment.
+func notText(data []byte) *Mistake {
+	for i := 0; i < len(data); {
+		var text string
+		r, size := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			text = fmt.Sprintf("byte %#02x is not UTF-8 text; save the file as UTF-8", data[i])
+		case r == '\t', r == '\n', r == '\r' && bytes.HasPrefix(data[i+1:], []byte("\n")):
+		case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Noncharacter_Code_Point):
+			text = fmt.Sprintf("character %U has no place in a text file; take it out, or save the file as UTF-8", r)
+		}
+		if text != "" {
+			return &Mistake{Line: 1 + bytes.Count(data[:i], []byte("\n")), Text: text}
+		}
+		i += size
+	}
+	return nil
+}
+
+var errDepth = fmt.Errorf("values nest deeper than %d levels", maxDepth)
+
+func checkDepth(depth int, _ *yaml.DepthContext) error {
+	if depth > maxDepth {
+		return errDepth
+	}
+	return nil
+}
+
+// cannotStart is what the parser says of "@", "%", a backquote, and of a tab.
+const cannotStart = "found character that cannot start any token"
+
+// notYAML says where and why the parser stopped, in words that hold nothing
+// of the file: what it stopped at could be a secret.
+func notYAML(data []byte, err error) *Mistake {
+	var at *yaml.LoadError
+	if !errors.As(err, &at) {
+		return &Mistake{Line: 1, Text: "not valid YAML"}
+	}
+	m := &Mistake{Line: min(max(1, at.Mark.Line), lastLine(data))}
+	switch {
+	case at.Stage == yaml.ComposerStage, at.ContextMsg == "while scanning an alias":
+		// Its own message names the alias, which could be "*hunter2".
+		m.Text = aliasText
+	case at.Message == errDepth.Error():
+		m.Text = at.Message
+	case at.Message == cannotStart && startsWithTab(data, m.Line):
+		m.Text = "not valid YAML: a tab at the start of the line; use spaces"
+	case at.ContextMsg == "":
+		m.Text = "not valid YAML: " + at.Message
+	default:
+		m.Text = fmt.Sprintf("not valid YAML: %s %s", at.Message, at.ContextMsg)
+		if from := at.ContextMark.Line; 0 < from && from < m.Line {
+			m.Text += fmt.Sprintf(" from line %d", from)
+		}
+	}
+	return m
+}
+
+func startsWithTab(data []byte, line int) bool {
+	lines := bytes.Split(data, []byte("\n"))
+	return bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte("\t"))
+}
+
+func lastLine(data []byte) int {
+	return 1 + bytes.Count(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
+}

@@ -1,0 +1,351 @@
+package config
+
+import (
+	"math"
+	"net/mail"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// config reads the whole file. The sections follow in the order of its keys.
+func (d *decoder) config(v value) *Config {
+	c := defaults()
+	if isNull(v.node) {
+		d.mistake(v, "the file is empty; %s", exampleSource)
+		return c
+	}
+	has := d.fields(v, []field{
+		{"listen", d.address(&c.Listen)},
+		{"public_url", d.publicURL(&c.PublicURL)},
+		{"trusted_proxies", d.prefixes(&c.TrustedProxies, "leave it out to believe nobody's X-Forwarded-For")},
+		{"providers", d.path(&c.Providers)},
+		{"temporal", d.temporal(&c.Temporal)},
+		{"sources", d.sources(&c.Sources)},
+		{"retry", d.retry(c)},
+		{"alerts", d.alerts(&c.Alerts)},
+		{"ledger", d.ledger(&c.Ledger)},
+		{"mail", d.mail(&c.Mail)},
+		{"build", d.build(&c.Build)},
+	})
+	if _, ok := has["sources"]; has != nil && !ok {
+		d.mistake(v, "no sources; %s", exampleSource)
+	}
+	return c
+}
+
+const exampleSource = "declare at least one, such as sources: {stripe: {provider: stripe, secrets: [env:STRIPE_WEBHOOK_SECRET]}}"
+
+func (d *decoder) temporal(to *Temporal) func(value) {
+	return func(v value) {
+		d.fields(v, []field{{"task_queue", func(v value) {
+			queue, ok := d.text(v, "the name of a Task Queue")
+			switch {
+			case !ok:
+			case strings.HasPrefix(queue, "/_sys/"):
+				d.mistake(v, "%s starts with /_sys/, which Temporal keeps for itself; choose another name", quote(queue))
+			default:
+				to.TaskQueue = queue
+			}
+		}}})
+	}
+}
+
+var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+func (d *decoder) sources(to *[]Source) func(value) {
+	return func(v value) {
+		entries, ok := d.entries(v, "a mapping from names to sources")
+		if ok && len(entries) == 0 {
+			d.mistake(v, "none declared; %s", exampleSource)
+		}
+		for _, entry := range entries {
+			if !sourceName.MatchString(entry.name()) {
+				d.mistake(entry, "a name is 1 to 64 of a-z, 0-9, dot, dash and underscore, and starts with a letter or digit")
+			}
+			*to = append(*to, d.source(entry))
+		}
+	}
+}
+
+func (d *decoder) source(v value) Source {
+	s := sourceDefaults(v.name())
+	has := d.fields(v, []field{
+		{"provider", d.string(&s.Provider, "the name of a provider")},
+		{"secrets", d.secrets(&s.Secrets, "name one, or leave it out where the provider signs without")},
+		{"events", d.strings(&s.Events, `patterns such as "invoice.*"`, "leave it out to take every type")},
+		{"unhandled", d.unhandled(&s.Unhandled)},
+		{"forward", d.forward(&s.Forward)},
+		{"allow", d.prefixes(&s.Allow, "leave it out to let any address send")},
+		{"rate", d.rate(&s.Rate)},
+		{"max_body", d.maxBody(&s.MaxBody)},
+		{"tolerance", d.duration(&s.Tolerance)},
+		{"signature", d.raw(&s.Signature, "a mapping")},
+		{"secret", d.raw(&s.SecretFormat, `a mapping that says how secrets are encoded (the secrets themselves go under "secrets")`)},
+		{"event", d.raw(&s.Event, "a mapping")},
+		{"retries", d.raw(&s.Retries, "a mapping")},
+	})
+	if has == nil {
+		return s
+	}
+	if _, ok := has["provider"]; !ok {
+		d.mistake(v, "no provider; add provider: with the name of who sends")
+	}
+	if _, ok := has["forward"]; ok {
+		if at, both := has["unhandled"]; both {
+			d.report(at.line, v.keys, "has both unhandled and forward; keep one, as what is forwarded is never unhandled")
+		}
+		s.Unhandled = UnhandledForward
+	}
+	return s
+}
+
+func (d *decoder) unhandled(to *Unhandled) func(value) {
+	return func(v value) {
+		choice, ok := d.text(v, "park or complete")
+		switch u := Unhandled(choice); {
+		case !ok:
+		case u == UnhandledPark, u == UnhandledComplete:
+			*to = u
+		case u == UnhandledForward:
+			d.mistake(v, `want park or complete, found "forward"; to forward, declare forward: {url: ...} instead`)
+		default:
+			d.mistake(v, "want park or complete, found %s", quote(choice))
+		}
+	}
+}
+
+func (d *decoder) forward(to **Forward) func(value) {
+	return func(v value) {
+		f := forwardDefaults()
+		has := d.fields(v, []field{
+			{"url", d.url(&f.URL)},
+			{"secret", d.secret(&f.Secret)},
+			{"timeout", d.duration(&f.Timeout)},
+		})
+		if has == nil {
+			return
+		}
+		if _, ok := has["url"]; !ok {
+			d.mistake(v, "no url; add url: with where to send events on to")
+		}
+		*to = &f
+	}
+}
+
+func (d *decoder) rate(to **Rate) func(value) {
+	return func(v value) {
+		const most = 1e6 // far above what one server takes, and safe to round
+		var r Rate
+		has := d.fields(v, []field{
+			{"per_second", func(v value) {
+				n, ok := d.number(v, "a number of deliveries")
+				switch {
+				case !ok:
+				case n <= 0 || n > most:
+					d.mistake(v, "want a number above 0 and at most %d, found %s", int(most), v.node.Value)
+				default:
+					r.PerSecond = n
+				}
+			}},
+			{"burst", func(v value) {
+				if n, ok := d.whole(v, "a whole number"); ok {
+					r.Burst = n
+				}
+			}},
+		})
+		if has == nil {
+			return
+		}
+		if _, ok := has["per_second"]; !ok {
+			d.mistake(v, "no per_second; add per_second: with how many deliveries to take")
+		}
+		if r.Burst == 0 {
+			r.Burst = int(math.Ceil(r.PerSecond))
+		}
+		*to = &r
+	}
+}
+
+func (d *decoder) maxBody(to *int64) func(value) {
+	return func(v value) {
+		s, ok := d.text(v, "a size such as 1MiB")
+		if !ok {
+			return
+		}
+		n, err := parseSize(s)
+		switch {
+		case err != nil:
+			d.mistake(v, "want a size such as 1MiB (units: B, KB, KiB, MB, MiB), found %s", quote(s))
+		case n < 1:
+			d.mistake(v, "want 1B or more, found %s", quote(s))
+		case n > MaxBodyLimit:
+			d.mistake(v, "want at most 1.9MiB, as Temporal stores 2 MiB a payload; found %s", quote(s))
+		default:
+			*to = n
+		}
+	}
+}
+
+// raw keeps a mapping as it stands, for the provider package.
+func (d *decoder) raw(to **yaml.Node, want string) func(value) {
+	return func(v value) {
+		if v.node.Kind != yaml.MappingNode {
+			d.wrong(v, want)
+			return
+		}
+		*to = v.node
+	}
+}
+
+// retry reads the default first, wherever it stands, as the other entries
+// start from it.
+func (d *decoder) retry(c *Config) func(value) {
+	return func(v value) {
+		entries, _ := d.entries(v, "a mapping from Activity names to retries")
+		for _, entry := range entries {
+			if entry.name() == "default" {
+				c.DefaultRetry = d.retryEntry(entry, c.DefaultRetry)
+			}
+		}
+		c.Retry = map[string]Retry{}
+		for _, entry := range entries {
+			if entry.name() != "default" {
+				c.Retry[entry.name()] = d.retryEntry(entry, c.DefaultRetry)
+			}
+		}
+	}
+}
+
+func (d *decoder) retryEntry(v value, r Retry) Retry {
+	before := len(d.mistakes)
+	has := d.fields(v, []field{
+		{"initial", d.duration(&r.Initial)},
+		{"backoff", func(v value) {
+			n, ok := d.number(v, "a factor such as 2")
+			switch {
+			case !ok:
+			case n < 1:
+				d.mistake(v, "%s would wait less each time; want a factor of 1 or more", v.node.Value)
+			default:
+				r.Backoff = n
+			}
+		}},
+		{"max", d.duration(&r.Max)},
+		{"attempts", d.attempts(&r.Attempts)},
+		{"timeout", d.duration(&r.Timeout)},
+	})
+	if len(d.mistakes) > before {
+		return r
+	}
+	at, ok := has["max"]
+	if !ok {
+		at, ok = has["initial"]
+	}
+	if ok && r.Max < r.Initial {
+		d.report(at.line, v.keys, "max %s is less than initial %s; raise max or lower initial", r.Max, r.Initial)
+	}
+	return r
+}
+
+func (d *decoder) attempts(to *int) func(value) {
+	return func(v value) {
+		if v.node.Value == "0" {
+			d.mistake(v, "0 would retry forever, so that a run never parks and nobody hears of it; want 1 or more")
+			return
+		}
+		if n, ok := d.whole(v, "a whole number"); ok {
+			*to = n
+		}
+	}
+}
+
+func (d *decoder) alerts(to *Alerts) func(value) {
+	return func(v value) {
+		has := d.fields(v, []field{
+			{"to", d.secrets(&to.To, "name at least one place, or leave out alerts")},
+			{"escalate_after", d.duration(&to.EscalateAfter)},
+		})
+		if _, ok := has["to"]; has != nil && !ok {
+			d.mistake(v, "nobody to tell; add to: [env:ALERT_URL], or leave out alerts")
+		}
+	}
+}
+
+func (d *decoder) ledger(to **Ledger) func(value) {
+	return func(v value) {
+		var l Ledger
+		has := d.fields(v, []field{
+			{"sqlite", d.path(&l.SQLite)},
+			{"postgres", d.secret(&l.Postgres)},
+		})
+		if d.oneOf(v, has, "sqlite", "postgres") {
+			*to = &l
+		}
+	}
+}
+
+func (d *decoder) mail(to **Mail) func(value) {
+	return func(v value) {
+		var m Mail
+		has := d.fields(v, []field{
+			{"smtp", d.secret(&m.SMTP)},
+			{"folder", d.path(&m.Folder)},
+			{"from", func(v value) {
+				const want = `an address such as "Acme <billing@example.com>"`
+				s, ok := d.text(v, want)
+				if !ok {
+					return
+				}
+				from, err := mail.ParseAddress(s)
+				if err != nil {
+					d.mistake(v, "want %s, found %s", want, quote(s))
+					return
+				}
+				m.From = *from
+			}},
+		})
+		if has == nil {
+			return
+		}
+		if _, ok := has["from"]; !ok {
+			d.mistake(v, `no from; add from: with whom mail comes from, such as "Acme <billing@example.com>"`)
+		}
+		if d.oneOf(v, has, "smtp", "folder") {
+			*to = &m
+		}
+	}
+}
+
+func (d *decoder) build(to **Build) func(value) {
+	return func(v value) {
+		var b Build
+		has := d.fields(v, []field{
+			{"url", d.url(&b.URL)},
+			{"token", d.secret(&b.Token)},
+		})
+		if has == nil {
+			return
+		}
+		if _, ok := has["url"]; !ok {
+			d.mistake(v, "no url; add url: with where builds are asked for")
+		}
+		*to = &b
+	}
+}
+
+// oneOf reports a mapping that has not exactly one of two keys.
+func (d *decoder) oneOf(v value, has map[string]value, a, b string) bool {
+	_, hasA := has[a]
+	_, hasB := has[b]
+	switch {
+	case has == nil:
+		return false
+	case hasA && hasB:
+		d.mistake(v, "has both %s and %s; keep one", a, b)
+	case !hasA && !hasB:
+		d.mistake(v, "has neither %s nor %s; add one", a, b)
+	}
+	return hasA != hasB
+}
