@@ -10,8 +10,8 @@ import (
 //go:embed catalog
 var builtin embed.FS
 
-// Catalog is the providers there are. It is not to be changed once it is in
-// use.
+// Catalog is the providers there are; the zero Catalog has none. It is not to
+// be changed once it is in use.
 type Catalog struct {
 	providers map[string]*Provider
 }
@@ -22,7 +22,7 @@ func Builtin() (*Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("built-in catalog: %w", err)
 	}
-	c := &Catalog{providers: map[string]*Provider{}}
+	c := &Catalog{}
 	if problems := c.Add(files); len(problems) > 0 {
 		return nil, fmt.Errorf("built-in catalog: %w", problems[0])
 	}
@@ -36,6 +36,9 @@ func (c *Catalog) Add(fsys fs.FS) []Problem {
 	files, err := fs.Glob(fsys, "*.yaml")
 	if _, statErr := fs.Stat(fsys, "."); err != nil || statErr != nil {
 		return []Problem{{File: "providers", Text: errors.Join(err, statErr).Error()}}
+	}
+	if c.providers == nil {
+		c.providers = map[string]*Provider{}
 	}
 	var problems []Problem
 	for _, file := range files {

@@ -76,12 +76,10 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte("name: a\nsignature: {header: X, algorithm: hmac-sha256, encoding: hex, content: \"{body}\"}\nevent: {id: [json:id]}\n"))
 	f.Add([]byte("name: a\nsignature: {header: [X, Y], list: {separator: \",\", key: \"=\", want: [v1]}, algorithm: token}\nevent: {id: [\"{json:a}{form:b|c}\"]}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		catalog, err := provider.Builtin()
-		require.NoError(t, err)
-		before := len(catalog.Names())
+		var catalog provider.Catalog
 		problems := catalog.Add(fstest.MapFS{"a.yaml": {Data: data}})
 		if len(problems) > 0 {
-			require.Len(t, catalog.Names(), before)
+			require.Empty(t, catalog.Names())
 			return
 		}
 		for _, name := range catalog.Names() {

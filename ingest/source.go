@@ -1,0 +1,158 @@
+package ingest
+
+import (
+	"io/fs"
+	"maps"
+	"math"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+	"golang.org/x/time/rate"
+
+	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/ingest/provider"
+)
+
+// Source is one configured endpoint, ready to take deliveries.
+type Source struct {
+	*provider.Receiver
+	name      string
+	events    []string // patterns of the wanted types; empty for all
+	unhandled event.Unhandled
+	allow     []netip.Prefix // empty for everybody
+	limiter   *rate.Limiter  // nil for no limit
+	maxBody   int64          // bytes
+}
+
+// Providers returns the built-in catalog with the operator's own files added.
+func Providers(cfg *config.Config) (*provider.Catalog, []config.Mistake) {
+	catalog, err := provider.Builtin()
+	if err != nil {
+		return nil, []config.Mistake{cfg.Mistake("", "%v", err)}
+	}
+	if cfg.Providers == "" {
+		return catalog, nil
+	}
+	if _, err := fs.Stat(os.DirFS(cfg.Providers), "."); err != nil {
+		return catalog, []config.Mistake{cfg.Mistake("providers", "providers: folder %q cannot be read: %v", cfg.Providers, err)}
+	}
+	var mistakes []config.Mistake
+	for _, p := range catalog.Add(os.DirFS(cfg.Providers)) {
+		mistakes = append(mistakes, cfg.Mistake("providers", "provider file %v", p))
+	}
+	return catalog, mistakes
+}
+
+// Sources binds every source of the config to its provider and secrets. The
+// mistakes are all of those that the config alone cannot know. A source whose
+// secrets were left out of the config (see config.Options) is checked and not
+// returned.
+func Sources(cfg *config.Config, catalog *provider.Catalog) (map[string]*Source, []config.Mistake) {
+	sources := make(map[string]*Source, len(cfg.Sources))
+	var mistakes []config.Mistake
+	for _, declared := range cfg.Sources {
+		source, found := bind(cfg, catalog, declared)
+		if source != nil {
+			sources[declared.Name] = source
+		}
+		mistakes = append(mistakes, found...)
+	}
+	return sources, mistakes
+}
+
+func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source) (*Source, []config.Mistake) {
+	at := "sources." + declared.Name
+	p, known := catalog.Lookup(declared.Provider)
+	if !known {
+		if declared.Provider == "" {
+			return nil, nil // config has said that it is missing
+		}
+		return nil, []config.Mistake{cfg.Mistake(at+".provider", "source %q: unknown provider %q%s",
+			declared.Name, declared.Provider, config.Suggest(declared.Provider, catalog.Names()))}
+	}
+	p, problems := configure(p, declared)
+	if len(problems) > 0 {
+		var mistakes []config.Mistake
+		for _, problem := range problems {
+			m := cfg.Mistake(at, "source %q: %s", declared.Name, problem.Text)
+			m.Line = max(m.Line, problem.Line)
+			mistakes = append(mistakes, m)
+		}
+		return nil, mistakes
+	}
+	secrets := make([]string, 0, len(declared.Secrets))
+	for _, s := range declared.Secrets {
+		if s.Reveal() == "" {
+			return nil, nil // missing: config has said so, or was told not to look
+		}
+		secrets = append(secrets, s.Reveal())
+	}
+	receiver, err := p.Bind(secrets, declared.Tolerance)
+	if err != nil {
+		return nil, []config.Mistake{cfg.Mistake(at+".secrets", "source %q: %v, as provider %q needs it", declared.Name, err, p.Name())}
+	}
+	return &Source{
+		Receiver:  receiver,
+		name:      declared.Name,
+		events:    declared.Events,
+		unhandled: event.Unhandled(declared.Unhandled),
+		allow:     declared.Allow,
+		limiter:   limiter(declared.Rate),
+		maxBody:   int64(declared.MaxBody),
+	}, nil
+}
+
+// configure applies the parts of a scheme that a source gives itself.
+func configure(p *provider.Provider, declared config.Source) (*provider.Provider, []provider.Problem) {
+	parts := map[string]*yaml.Node{
+		"signature": declared.Signature, "secret": declared.SecretFormat, "event": declared.Event, "retries": declared.Retries,
+	}
+	maps.DeleteFunc(parts, func(_ string, n *yaml.Node) bool { return n == nil })
+	if len(parts) == 0 {
+		return p, nil
+	}
+	return p.Configured("", parts)
+}
+
+func limiter(r *config.Rate) *rate.Limiter {
+	if r == nil {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst)
+}
+
+// wants reports whether an event of this type becomes a Workflow.
+func (s *Source) wants(eventType string) bool {
+	return len(s.events) == 0 ||
+		slices.ContainsFunc(s.events, func(pattern string) bool { return event.Match(pattern, eventType) })
+}
+
+// takesFrom reports whether the address is on the allow-list.
+func (s *Source) takesFrom(address netip.Addr) bool {
+	return len(s.allow) == 0 ||
+		slices.ContainsFunc(s.allow, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
+// overRate returns how long the sender is to wait, or 0 to go on.
+func (s *Source) overRate(now time.Time) time.Duration {
+	if s.limiter == nil || s.limiter.AllowN(now, 1) {
+		return 0
+	}
+	missing := 1 - s.limiter.TokensAt(now)
+	return time.Duration(math.Ceil(missing/float64(s.limiter.Limit()))) * time.Second
+}
+
+// startWithin is how long a start may take: most of what the provider waits,
+// less what the delivery has taken already. The rest is for the answer to
+// travel. Where the provider's patience is not known, 10 s is a common one.
+func (s *Source) startWithin(elapsed time.Duration) time.Duration {
+	patience := s.AcknowledgeWithin()
+	if patience == 0 {
+		patience = 10 * time.Second
+	}
+	return max(min(patience*4/5, 10*time.Second)-elapsed, 100*time.Millisecond)
+}

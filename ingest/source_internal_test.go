@@ -1,0 +1,83 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/ingest/provider"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func receiver(t *testing.T, name string) *provider.Receiver {
+	catalog, err := provider.Builtin()
+	require.NoError(t, err)
+	p, ok := catalog.Lookup(name)
+	require.True(t, ok)
+	r, err := p.Bind([]string{"s"}, 0)
+	require.NoError(t, err)
+	return r
+}
+
+// broken is a Starter with a bug.
+type broken struct{}
+
+func (broken) Start(context.Context, event.Event, []byte) error { panic("a bug with a secret in it") }
+
+// TestPanic sees that a bug of ours is a 503, which the provider sends again,
+// and that nobody outside reads of it.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	source := &Source{Receiver: receiver(t, "github"), name: "github", maxBody: 1 << 10}
+	s := New(Options{Sources: map[string]*Source{"github": source}, Starter: broken{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	d := provider.SampleDelivery("", []byte("{}"))
+	require.NoError(t, source.Stamp(d, "1", "push"))
+	require.NoError(t, source.Sign(d))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/github", bytes.NewReader(d.Body))
+	r.Header = d.Header
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Equal(t, "5", w.Header().Get("Retry-After"))
+	require.NotContains(t, w.Body.String(), "a bug")
+	require.Contains(t, log.String(), "a bug")
+}
+
+// FuzzSenderOf looks for a header that makes the edge believe a sender.
+func FuzzSenderOf(f *testing.F) {
+	s := New(Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	f.Add("192.0.2.1:1", "203.0.113.9")
+	f.Add("10.0.0.1:1", "203.0.113.9, 10.0.0.2")
+	f.Add("[::1]:1", ",, ,")
+	f.Fuzz(func(t *testing.T, peer, forwarded string) {
+		r := &http.Request{RemoteAddr: peer, Header: http.Header{"X-Forwarded-For": {forwarded}}}
+		got := s.senderOf(r)
+		at, err := netip.ParseAddrPort(peer)
+		if err != nil {
+			require.False(t, got.IsValid())
+			return
+		}
+		if !s.trusts(at.Addr().Unmap()) {
+			require.Equal(t, at.Addr().Unmap(), got, "a stranger's header was believed")
+			return
+		}
+		said := []netip.Addr{at.Addr().Unmap(), {}}
+		for hop := range strings.SplitSeq(forwarded, ",") {
+			if a, err := netip.ParseAddr(strings.TrimSpace(hop)); err == nil {
+				said = append(said, a.Unmap())
+			}
+		}
+		require.Contains(t, said, got)
+	})
+}
