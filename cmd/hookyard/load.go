@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/workflows"
+)
+
+// defaultConfig is the config file that commands look for.
+const defaultConfig = "hookyard.yaml"
+
+// setting is a config and what was made of it.
+type setting struct {
+	*config.Config
+	catalog *provider.Catalog
+	sources map[string]*ingest.Source
+}
+
+// load reads a config and checks everything about it that can be checked
+// without a network. The error is config.Mistakes, all of them.
+func load(path string, options config.Options) (*setting, error) {
+	cfg, err := config.Load(path, options)
+	var mistakes config.Mistakes
+	if cfg == nil || err != nil && !errors.As(err, &mistakes) {
+		return nil, err
+	}
+	catalog, found := ingest.Providers(cfg)
+	mistakes = append(mistakes, found...)
+	sources, found := ingest.Sources(cfg, catalog)
+	mistakes = append(mistakes, found...)
+	mistakes = append(mistakes, checkRetry(cfg)...)
+	mistakes = append(mistakes, checkForward(cfg)...)
+	if err := mistakes.Err(); err != nil {
+		return nil, err
+	}
+	return &setting{cfg, catalog, sources}, nil
+}
+
+// checkRetry finds policies for Activities that there are not.
+func checkRetry(cfg *config.Config) (mistakes []config.Mistake) {
+	known := activityNames()
+	for name := range cfg.Retry {
+		if !slices.Contains(known, name) {
+			mistakes = append(mistakes, cfg.Mistake("retry."+name, "retry: there is no Activity %q%s", name, config.Suggest(name, known)))
+		}
+	}
+	return mistakes
+}
+
+// checkForward sees that whatever is forwarded can be signed.
+func checkForward(cfg *config.Config) (mistakes []config.Mistake) {
+	for _, s := range cfg.Sources {
+		if s.Forward == nil {
+			continue
+		}
+		if _, err := forwardSigner(s); err != nil {
+			mistakes = append(mistakes, cfg.Mistake("sources."+s.Name+".forward", "source %q: forward: %v", s.Name, err))
+		}
+	}
+	return mistakes
+}
+
+// policies are the config's Retry Policies as the worker takes them.
+func policies(cfg *config.Config) *workflows.Policies {
+	p := &workflows.Policies{Default: policy(cfg.DefaultRetry), ByActivity: map[string]workflows.Policy{}}
+	for name, retry := range cfg.Retry {
+		p.ByActivity[name] = policy(retry)
+	}
+	return p
+}
+
+// findConfig returns the file to read: the one that was named, else the one in
+// this folder, else the demo's that `hookyard dev` leaves.
+func findConfig(named string, home folders) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	for _, path := range []string{defaultConfig, filepath.Join(home.demo(), defaultConfig)} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("config %q cannot be read: %w", path, err)
+		}
+	}
+	return "", fmt.Errorf("there is no %s here and no demo: name one with --config, or run `hookyard dev` once", defaultConfig)
+}

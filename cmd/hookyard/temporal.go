@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
+
+	"github.com/hookyard/hookyard/ingest"
+)
+
+// The address that a profile without one means, as with Temporal's own tools.
+const (
+	defaultHost      = "127.0.0.1"
+	defaultPort      = 7233
+	defaultNamespace = "default"
+)
+
+// defaultRetention is how long `setup` has a namespace keep closed runs, and
+// with them the memory of which events were there.
+const defaultRetention = 30 * 24 * time.Hour
+
+// searchAttributes are what Hookyard's Workflows are found by. The names are
+// in histories and in people's saved views.
+func searchAttributes() map[string]enumspb.IndexedValueType {
+	const keyword = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+	return map[string]enumspb.IndexedValueType{
+		"HookSource": keyword, "HookEventType": keyword, "HookState": keyword, "HookParkReason": keyword,
+	}
+}
+
+// clientOptions reads Temporal's own profile and TEMPORAL_* variables.
+func clientOptions(env environment, logger *slog.Logger) (client.Options, error) {
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: env})
+	if err != nil {
+		return client.Options{}, fmt.Errorf("temporal profile: %w", err)
+	}
+	if options.HostPort == "" {
+		options.HostPort = fmt.Sprintf("%s:%d", defaultHost, defaultPort)
+	}
+	if options.Namespace == "" {
+		options.Namespace = defaultNamespace
+	}
+	options.Logger = log.NewStructuredLogger(logger)
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions,
+		grpc.WithChainUnaryInterceptor(ingest.RecordCause))
+	return options, nil
+}
+
+// window is how long the provider of some source may send an event again.
+type window struct {
+	source, provider string
+	length           time.Duration
+}
+
+// longestWindow returns the longest of all sources' redelivery windows.
+func longestWindow(sources map[string]*ingest.Source) window {
+	var longest window
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		s := sources[name]
+		if s.RedeliveryWindow() > longest.length {
+			longest = window{name, s.Name(), s.RedeliveryWindow()}
+		}
+	}
+	return longest
+}
+
+// errNotReady is a Temporal that answers and that Hookyard cannot run on
+// before somebody does something about it.
+var errNotReady = errors.New("temporal is not ready for hookyard")
+
+// checkNamespace sees that the namespace exists, remembers events long enough
+// and has the Search Attributes. An error that is not errNotReady means that
+// Temporal could not be asked.
+func checkNamespace(ctx context.Context, c client.Client, namespace string, w window) error {
+	described, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	var missing *serviceerror.NamespaceNotFound
+	if errors.As(err, &missing) {
+		return fmt.Errorf("%w: there is no namespace %q; run `hookyard setup`", errNotReady, namespace)
+	}
+	if err != nil {
+		return err
+	}
+	retention := described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
+	if retention < w.length {
+		return fmt.Errorf("%w: namespace %q keeps closed runs for %s, but %s (source %q) may send an event again for %s, and the late one would run twice; run `hookyard setup --retention %s` or longer",
+			errNotReady, namespace, retention, w.provider, w.source, w.length, w.length)
+	}
+	return checkSearchAttributes(ctx, c, namespace)
+}
+
+func checkSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
+	listed, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if notForUs(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(searchAttributes())) {
+		if _, there := listed.GetCustomAttributes()[name]; !there {
+			return fmt.Errorf("%w: namespace %q has no Search Attribute %s; run `hookyard setup`", errNotReady, namespace, name)
+		}
+	}
+	return nil
+}
+
+// notForUs reports an operation that the server leaves to its operators, as
+// Temporal Cloud does: what cannot be looked at is taken to be there.
+func notForUs(err error) bool {
+	var denied *serviceerror.PermissionDenied
+	var unimplemented *serviceerror.Unimplemented
+	return errors.As(err, &denied) || errors.As(err, &unimplemented)
+}
+
+// awaitNamespace waits until Temporal answers, and then returns what
+// checkNamespace finds. It returns nil, too, when ctx ends first.
+func awaitNamespace(ctx context.Context, c client.Client, namespace string, w window, logger *slog.Logger) error {
+	const pause = 2 * time.Second
+	for told := false; ; told = true {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := checkNamespace(attempt, c, namespace, w)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil || errors.Is(err, errNotReady) {
+			return err
+		}
+		if !told {
+			logger.Warn("temporal cannot be reached; deliveries are answered 503 until it can", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
