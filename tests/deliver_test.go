@@ -1,0 +1,209 @@
+package tests
+
+import (
+	"database/sql"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+
+	"github.com/hookyard/hookyard/ingest/provider"
+)
+
+// TestAccepted follows one event from the POST to the ledger and the mail.
+func TestAccepted(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource)
+	a := s.deliver("stripe", "stripe", "evt_1", "", invoicePaid)
+	require.Equal(t, 200, a.code)
+	require.Equal(t, "accepted", a.status)
+	require.Equal(t, "stripe:evt_1", a.header.Get(workflowIDHeader))
+	s.completed("stripe:evt_1")
+	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Equal(t, 1, s.mails())
+
+	t.Run("seen in the Web UI's API", func(t *testing.T) {
+		var listed struct {
+			Executions []struct {
+				Execution struct{ WorkflowID string }
+				Type      struct{ Name string }
+				Status    string
+			}
+		}
+		eventually(t, "the list has the run", func() bool {
+			query := url.QueryEscape(`HookSource="stripe" AND HookEventType="invoice.paid" AND ExecutionStatus="Completed"`)
+			getJSON(t, "http://"+s.temporal.ui+"/api/v1/namespaces/default/workflows?query="+query, &listed)
+			return len(listed.Executions) == 1
+		})
+		require.Equal(t, "stripe:evt_1", listed.Executions[0].Execution.WorkflowID)
+		require.Equal(t, "stripe.invoice.paid", listed.Executions[0].Type.Name)
+	})
+
+	t.Run("payload kept byte for byte", func(t *testing.T) {
+		sent := signed(t, "stripe", "evt_1", "", invoicePaid).Body
+		input := s.started("stripe:evt_1").GetInput().GetPayloads()
+		require.Len(t, input, 2)
+		require.Equal(t, string(sent), string(input[1].GetData()))
+		require.Equal(t, "json/plain", string(input[1].GetMetadata()["encoding"]), "which the Web UI shows as JSON")
+	})
+
+	t.Run("no secret in what is printed", func(t *testing.T) {
+		require.NotContains(t, s.output.String(), secret)
+		require.Contains(t, s.output.String(), "workflow_id=stripe:evt_1")
+	})
+}
+
+func getJSON(t *testing.T, address string, into any) {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(into))
+}
+
+// started returns how the run was started.
+func (s *system) started(workflowID string) *historypb.WorkflowExecutionStartedEventAttributes {
+	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	first, err := history.Next()
+	require.NoError(s.t, err)
+	return first.GetWorkflowExecutionStartedEventAttributes()
+}
+
+// TestDuplicates delivers one event in every order that providers do.
+func TestDuplicates(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource)
+
+	t.Run("50 at once", func(t *testing.T) {
+		d := signed(t, "stripe", "evt_many", "", invoicePaid)
+		answers := make(chan answer, 50)
+		var senders sync.WaitGroup
+		for range cap(answers) {
+			senders.Go(func() {
+				if a, err := s.tryPost(t.Context(), "stripe", d.Header.Clone(), d.Body); err == nil {
+					answers <- a
+				}
+			})
+		}
+		senders.Wait()
+		close(answers)
+		counts := map[string]int{}
+		for a := range answers {
+			require.Equal(t, 200, a.code)
+			counts[a.status]++
+		}
+		require.Equal(t, map[string]int{"accepted": 1, "duplicate": 49}, counts)
+		s.completed("stripe:evt_many")
+		require.Equal(t, []string{"evt_many"}, s.payments())
+	})
+
+	t.Run("after completion", func(t *testing.T) {
+		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_many", "", invoicePaid).status)
+	})
+
+	t.Run("after the edge was killed", func(t *testing.T) {
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_next", "", invoicePaid).status)
+		s.restart()
+		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_next", "", invoicePaid).status)
+		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_many", "", invoicePaid).status)
+		s.completed("stripe:evt_next")
+		require.Equal(t, []string{"evt_many", "evt_next"}, s.payments())
+		require.Equal(t, 2, s.mails())
+	})
+}
+
+// TestUnhandled sends types that no Workflow is for.
+func TestUnhandled(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource)
+	require.Equal(t, "ignored", s.deliver("stripe", "stripe", "evt_1", "charge.failed", invoicePaid).status)
+	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED, s.statusOf("stripe:evt_1"))
+
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_2", "invoice.voided", invoicePaid).status)
+	s.completed("stripe:evt_2")
+	require.Empty(t, s.payments())
+}
+
+// TestForward runs a source without code: the service behind it fails once and
+// is then sent what the provider sent, signed.
+func TestForward(t *testing.T) {
+	t.Parallel()
+	type taken struct {
+		header http.Header
+		body   string
+	}
+	var mu sync.Mutex
+	var requests []taken
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		requests = append(requests, taken{r.Header.Clone(), string(body)})
+		if len(requests) == 1 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}))
+	defer service.Close()
+	s := startSystem(t, startTemporal(t, ""), `
+sources:
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service.URL+`/hooks"}}
+`)
+	const body = "{ \"type\" : \"order.created\", \"n\": 1.0 }"
+	require.Equal(t, "accepted", s.deliver("acme", "standard-webhooks", "msg_1", "", body).status)
+	s.completed("acme:msg_1")
+
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, requests, 2)
+	for _, r := range requests {
+		require.Equal(t, body, r.body)
+		require.Equal(t, "acme:msg_1:Forward", r.header.Get("Idempotency-Key"))
+		require.NoError(t, verifyForwarded(t, r.header, r.body))
+	}
+}
+
+// TestPostgresLedger keeps the ledger in PostgreSQL.
+func TestPostgresLedger(t *testing.T) {
+	t.Parallel()
+	dsn := os.Getenv("HOOKYARD_TEST_POSTGRES")
+	if dsn == "" {
+		t.Skip("HOOKYARD_TEST_POSTGRES is not set; .ci/run sets it")
+	}
+	s := startSystem(t, startTemporal(t, ""), stripeSource+"ledger: {postgres: env:POSTGRES}\n")
+	id := "evt_" + strings.ToLower(s.dir[strings.LastIndexByte(s.dir, '/')+1:])
+	for range 2 {
+		require.Equal(t, 200, s.deliver("stripe", "stripe", id, "", invoicePaid).code)
+	}
+	s.completed("stripe:" + id)
+	db, err := sql.Open("pgx", dsn)
+	require.NoError(t, err)
+	defer db.Close()
+	found := 0
+	for _, got := range eventIDs(t, db) {
+		if got == id {
+			found++
+		}
+	}
+	require.Equal(t, 1, found)
+}
+
+func verifyForwarded(t *testing.T, header http.Header, body string) error {
+	catalog, err := provider.Builtin()
+	require.NoError(t, err)
+	p, _ := catalog.Lookup("standard-webhooks")
+	r, err := p.Bind([]string{secret}, 0)
+	require.NoError(t, err)
+	d := signed(t, "standard-webhooks", "x", "", "{}") // for the clock
+	return r.Verify(t.Context(), &provider.Delivery{Header: header, Body: []byte(body), ReceivedAt: d.ReceivedAt})
+}

@@ -1,0 +1,137 @@
+package tests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestTemporalKilled takes Temporal away under a running edge and gives it
+// back, on the same file.
+func TestTemporalKilled(t *testing.T) {
+	t.Parallel()
+	server := startTemporal(t, filepath.Join(t.TempDir(), "temporal.db"))
+	s := startSystem(t, server, `
+sources:
+  stripe: {provider: stripe, secrets: [env:SECRET]}
+  slack: {provider: slack, secrets: [env:SECRET], unhandled: complete}
+`)
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_before", "", invoicePaid).status)
+	s.completed("stripe:evt_before")
+
+	server.stop(syscall.SIGKILL)
+	for source, within := range map[string]time.Duration{"stripe": 20 * time.Second, "slack": 3 * time.Second} {
+		sent := time.Now()
+		a := s.deliver(source, source, "evt_during", "", `{"id":"","event_id":"evt_during","type":"invoice.paid"}`)
+		require.Equal(t, 503, a.code)
+		require.NotEmpty(t, a.header.Get("Retry-After"))
+		require.Less(t, time.Since(sent), within, "%s waits no longer for an answer", source)
+	}
+
+	server.start()
+	eventually(t, "the edge recovers by itself", func() bool {
+		return s.deliver("stripe", "stripe", "evt_after", "", invoicePaid).code == 200
+	})
+	s.completed("stripe:evt_after")
+	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_before", "", invoicePaid).status, "what was known before is still known")
+	require.Equal(t, []string{"evt_after", "evt_before"}, s.payments())
+}
+
+// TestBootsWithoutTemporal starts the edge first.
+func TestBootsWithoutTemporal(t *testing.T) {
+	t.Parallel()
+	server := startTemporal(t, filepath.Join(t.TempDir(), "temporal.db"))
+	s := newSystem(t, server, stripeSource)
+	server.stop(syscall.SIGTERM)
+
+	s.serve()
+	a := s.deliver("stripe", "stripe", "evt_1", "", invoicePaid)
+	require.Equal(t, 503, a.code)
+	require.NotEmpty(t, a.header.Get("Retry-After"))
+
+	server.start()
+	eventually(t, "the event is taken", func() bool {
+		return s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).code == 200
+	})
+	s.completed("stripe:evt_1")
+	require.Equal(t, []string{"evt_1"}, s.payments())
+}
+
+// TestSenderHangsUp drops the connection as soon as the request is sent.
+func TestSenderHangsUp(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource)
+	for i := range 20 {
+		id := fmt.Sprintf("evt_%d", i)
+		d := signed(t, "stripe", id, "", invoicePaid)
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.address)
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: %s\r\nContent-Length: %d\r\n\r\n%s",
+			d.Header.Get("Stripe-Signature"), len(d.Body), d.Body)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+	}
+	for i := range 20 {
+		s.completed(fmt.Sprintf("stripe:evt_%d", i))
+	}
+	require.Len(t, s.payments(), 20)
+}
+
+// TestDrain stops the edge under a request that is still on its way.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource)
+	d := signed(t, "stripe", "evt_slow", "", invoicePaid)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.address)
+	require.NoError(t, err)
+	defer conn.Close()
+	half := len(d.Body) / 2
+	_, err = fmt.Fprintf(conn, "POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: %s\r\nContent-Length: %d\r\n\r\n%s",
+		d.Header.Get("Stripe-Signature"), len(d.Body), d.Body[:half])
+	require.NoError(t, err)
+	// A second request, answered after the first was sent, shows that the
+	// first has reached the server.
+	require.Equal(t, 200, s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).code)
+
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	eventually(t, "new connections are refused", func() bool { return !reachable(t, s.address) })
+	_, err = conn.Write(d.Body[half:])
+	require.NoError(t, err)
+	reply := make([]byte, 4096)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	n, err := conn.Read(reply)
+	require.NoError(t, err)
+	require.Contains(t, string(reply[:n]), "200 OK")
+	require.Contains(t, string(reply[:n]), "accepted")
+	<-s.exited
+	require.NoError(t, s.err, "a drained server exits 0")
+
+	s.serve()
+	s.completed("stripe:evt_slow")
+	require.Equal(t, []string{"evt_1", "evt_slow"}, s.payments())
+}
+
+// TestApart runs the edge and the worker as two processes.
+func TestApart(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource, "--only", "edge")
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+
+	worker := start(t, s.vars(), hookyard, "serve", "--config", s.config(), "--only", "worker")
+	s.completed("stripe:evt_1")
+	require.NoError(t, worker.stop(syscall.SIGTERM))
+
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	err := s.client.GetWorkflow(ctx, "stripe:evt_2", "").Get(ctx, nil)
+	require.True(t, errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil, "no worker, no completion: %v", err)
+	require.Equal(t, []string{"evt_1"}, s.payments())
+}

@@ -1,0 +1,82 @@
+package tests
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/temporalproto"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/hookyard/hookyard/workflows"
+)
+
+var record = flag.Bool("record", false, "run the Workflows and store their histories")
+
+// TestReplay runs today's Workflows against histories of earlier ones. A
+// failure means that open runs would break on deploy: use workflow.GetVersion.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	if *record {
+		recordHistories(t)
+	}
+	files, err := filepath.Glob("histories/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+				Interceptors: []interceptor.WorkerInterceptor{&workflows.Policies{}},
+			})
+			require.NoError(t, err)
+			require.NoError(t, workflows.Register(replayer, workflows.All()))
+			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(quiet(), file))
+		})
+	}
+}
+
+// recordHistories stores one history per way through the Workflows.
+func recordHistories(t *testing.T) {
+	service := acceptEverything(t)
+	s := startSystem(t, startTemporal(t, ""), `
+sources:
+  stripe: {provider: stripe, secrets: [env:SECRET], unhandled: complete}
+  github: {provider: github, secrets: [env:SECRET]}
+  shopify: {provider: shopify, secrets: [env:SECRET]}
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service+`"}}
+build: {url: "`+service+`"}
+`)
+	for name, event := range map[string][]string{
+		"stripe.invoice.paid":   {"stripe", "stripe", "invoice.paid", invoicePaid},
+		"unhandled.complete":    {"stripe", "stripe", "charge.failed", invoicePaid},
+		"github.push":           {"github", "github", "push", `{"ref":"refs/heads/main","after":"c0ffee","repository":{"full_name":"acme/shop"}}`},
+		"shopify.orders.create": {"shopify", "shopify", "orders/create", `{"id":1,"name":"#1","total_price":"1.00","currency":"EUR","created_at":"2026-01-01T00:00:00Z"}`},
+		"unhandled.forward":     {"acme", "standard-webhooks", "order.created", `{"type":"order.created"}`},
+	} {
+		id := "evt_" + name
+		require.Equal(t, "accepted", s.deliver(event[0], event[1], id, event[2], event[3]).status, name)
+		s.completed(event[0] + ":" + id)
+		s.store(event[0]+":"+id, name)
+	}
+}
+
+// store writes a run's history to tests/histories.
+func (s *system) store(workflowID, name string) {
+	var whole historypb.History
+	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for history.HasNext() {
+		event, err := history.Next()
+		require.NoError(s.t, err)
+		whole.Events = append(whole.Events, event)
+	}
+	data, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(&whole)
+	require.NoError(s.t, err)
+	require.NoError(s.t, os.MkdirAll("histories", 0o755))
+	require.NoError(s.t, os.WriteFile(filepath.Join("histories", name+".json"), append(data, '\n'), 0o600))
+}

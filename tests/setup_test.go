@@ -1,0 +1,49 @@
+package tests
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestSetup creates a namespace, twice, and then asks more of it.
+func TestSetup(t *testing.T) {
+	t.Parallel()
+	server := startTemporal(t, "")
+	vars := []string{"HOME=" + t.TempDir(), "TEMPORAL_ADDRESS=" + server.address, "TEMPORAL_NAMESPACE=hooks", "SECRET=" + secret}
+	run := func(args ...string) (string, error) {
+		p := start(t, vars, hookyard, args...)
+		<-p.exited
+		return p.output.String(), p.err
+	}
+	config := t.TempDir() + "/hookyard.yaml"
+	require.NoError(t, os.WriteFile(config, []byte("listen: "+freeAddress(t)+stripeSource), 0o600))
+
+	said, err := run("serve", "--config", config)
+	require.Error(t, err)
+	require.Contains(t, said, "there is no namespace \"hooks\"; run `hookyard setup`")
+
+	said, err = run("setup", "--retention", "24h")
+	require.NoError(t, err, said)
+	require.Contains(t, said, `namespace "hooks": created, keeps closed runs for 1 days`)
+	require.Contains(t, said, "created HookEventType, HookParkReason, HookSource, HookState")
+
+	said, err = run("serve", "--config", config)
+	require.Error(t, err, "Stripe sends again for 72h")
+	require.Contains(t, said, `namespace "hooks" keeps closed runs for 24h0m0s, but stripe (source "stripe") may send an event again for 72h0m0s`)
+	require.Contains(t, said, "hookyard setup --retention 72h0m0s")
+
+	for range 2 {
+		said, err = run("setup")
+		require.NoError(t, err, said)
+	}
+	require.Contains(t, said, `namespace "hooks": there, keeps closed runs for 30 days`)
+	require.Contains(t, said, "search attributes: there")
+
+	vars[1] = "TEMPORAL_ADDRESS=" + freeAddress(t)
+	said, err = run("setup")
+	require.Error(t, err)
+	require.True(t, strings.Contains(said, "no Temporal answers at"), said)
+}

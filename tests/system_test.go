@@ -1,0 +1,210 @@
+package tests
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	_ "modernc.org/sqlite" // to look into the ledger
+
+	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/ingest/provider"
+)
+
+// Every source of these tests has the one secret. As base64 it is a key of
+// Standard Webhooks, too.
+const secret = "whsec_YSBzZWNyZXQgZm9yIHRoZSB0ZXN0cyBvbmx5"
+
+// system is hookyard on a config, beside a Temporal.
+type system struct {
+	*process
+	t        *testing.T
+	temporal *temporal
+	dir      string // config, ledger and mail
+	program  string
+	address  string
+	client   client.Client
+}
+
+// newSystem sets a namespace up and writes the config; sources and what else
+// is to stand in it are YAML.
+func newSystem(t *testing.T, temporal *temporal, yaml string) *system {
+	s := &system{t: t, temporal: temporal, dir: t.TempDir(), program: hookyard, address: freeAddress(t), client: temporal.client()}
+	text := "listen: " + s.address + "\n" +
+		"temporal: {task_queue: " + filepath.Base(s.dir) + "-" + t.Name() + "}\n" +
+		"mail: {folder: mail, from: shop@example.com}\n" + yaml
+	if !bytes.Contains([]byte(yaml), []byte("ledger:")) {
+		text += "\nledger: {sqlite: ledger.db}\n"
+	}
+	require.NoError(t, os.WriteFile(s.config(), []byte(text), 0o600))
+	s.run("setup")
+	return s
+}
+
+// startSystem returns one that serves.
+func startSystem(t *testing.T, temporal *temporal, yaml string, args ...string) *system {
+	s := newSystem(t, temporal, yaml)
+	s.serve(args...)
+	return s
+}
+
+func (s *system) config() string { return filepath.Join(s.dir, "hookyard.yaml") }
+
+func (s *system) vars() []string {
+	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.address, "SECRET=" + secret,
+		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES")}
+}
+
+// serve runs `hookyard serve` until it listens.
+func (s *system) serve(args ...string) {
+	s.process = start(s.t, s.vars(), s.program, append([]string{"serve", "--config", s.config(), "--log-format", "text"}, args...)...)
+	eventually(s.t, "hookyard serve listens", func() bool { return reachable(s.t, s.address) })
+}
+
+// run runs a hookyard command that ends, and returns what it printed.
+func (s *system) run(args ...string) string {
+	p := start(s.t, s.vars(), hookyard, args...)
+	<-p.exited
+	require.NoError(s.t, p.err, "hookyard %v: %s", args, p.output)
+	return p.output.String()
+}
+
+// answer is what a sender gets back.
+type answer struct {
+	code   int
+	status string // "accepted", or the title of a problem
+	header http.Header
+}
+
+// deliver signs an event as the provider does and posts it.
+func (s *system) deliver(source, providerName, id, eventType, body string) answer {
+	d := signed(s.t, providerName, id, eventType, body)
+	return s.post(s.t.Context(), source, d.Header, d.Body)
+}
+
+// signed returns a delivery as the provider sends it now.
+func signed(t *testing.T, providerName, id, eventType, body string) *provider.Delivery {
+	catalog, err := provider.Builtin()
+	require.NoError(t, err)
+	p, ok := catalog.Lookup(providerName)
+	require.True(t, ok, providerName)
+	r, err := p.Bind([]string{secret}, 0)
+	require.NoError(t, err)
+	d := provider.SampleDelivery("", []byte(body))
+	d.ReceivedAt = time.Now()
+	require.NoError(t, r.Stamp(d, id, eventType))
+	require.NoError(t, r.Sign(d))
+	return d
+}
+
+func (s *system) post(ctx context.Context, source string, header http.Header, body []byte) answer {
+	a, err := s.tryPost(ctx, source, header, body)
+	require.NoError(s.t, err)
+	return a
+}
+
+func (s *system) tryPost(ctx context.Context, source string, header http.Header, body []byte) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.address+"/webhooks/"+source, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header = header
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	var fields struct {
+		Status any
+		Title  string
+	}
+	if err := json.Unmarshal(said, &fields); err != nil {
+		return answer{}, err
+	}
+	a := answer{code: resp.StatusCode, status: fields.Title, header: resp.Header}
+	if status, ok := fields.Status.(string); ok {
+		a.status = status
+	}
+	return a, nil
+}
+
+// completed waits until the run has completed.
+func (s *system) completed(workflowID string) {
+	s.t.Helper()
+	eventually(s.t, workflowID+" completes", func() bool {
+		return s.statusOf(workflowID) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	})
+}
+
+// statusOf returns UNSPECIFIED where there is no such run.
+func (s *system) statusOf(workflowID string) enumspb.WorkflowExecutionStatus {
+	described, err := s.client.DescribeWorkflowExecution(s.t.Context(), workflowID, "")
+	var missing *serviceerror.NotFound
+	if err != nil {
+		require.ErrorAs(s.t, err, &missing)
+		return enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED
+	}
+	return described.GetWorkflowExecutionInfo().GetStatus()
+}
+
+// payments returns the ledger's event ids in order.
+func (s *system) payments() []string {
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "ledger.db"))
+	require.NoError(s.t, err)
+	defer db.Close()
+	return eventIDs(s.t, db)
+}
+
+func eventIDs(t *testing.T, db *sql.DB) []string {
+	rows, err := db.QueryContext(t.Context(), "SELECT event_id FROM ledger_payments ORDER BY event_id")
+	require.NoError(t, err)
+	defer rows.Close()
+	ids := []string{}
+	for rows.Next() {
+		var id string
+		require.NoError(t, rows.Scan(&id))
+		ids = append(ids, id)
+	}
+	require.NoError(t, rows.Err())
+	return ids
+}
+
+// mails counts the receipts that were sent.
+func (s *system) mails() int {
+	files, err := filepath.Glob(filepath.Join(s.dir, "mail", "*.eml"))
+	require.NoError(s.t, err)
+	return len(files)
+}
+
+// restart kills hookyard as a crash does and starts it again.
+func (s *system) restart() {
+	s.stop(syscall.SIGKILL)
+	s.serve()
+}
+
+const stripeSource = `
+sources:
+  stripe: {provider: stripe, secrets: [env:SECRET], events: ["invoice.*"], unhandled: complete}
+`
+
+const invoicePaid = `{"id":"","object":"event","created":1767225600,"type":"invoice.paid","data":{"object":{"id":"in_1","number":"HY-1",` +
+	`"customer":"cus_1","customer_email":"ada@example.com","amount_paid":4900,"currency":"eur","status_transitions":{"paid_at":1767225590}}}}`
+
+// workflowIDHeader is where the edge names the run.
+const workflowIDHeader = ingest.WorkflowIDHeader
