@@ -1,8 +1,6 @@
 package activities_test
 
 import (
-	"errors"
-	"io"
 	"log/slog"
 	"reflect"
 	"testing"
@@ -20,7 +18,7 @@ import (
 func run(t *testing.T, activity any, args ...any) error {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(activity)
 	_, err := env.ExecuteActivity(activity, args...)
@@ -32,7 +30,7 @@ func run(t *testing.T, activity any, args ...any) error {
 func requireFailure(t *testing.T, err error, kind string) *temporal.ApplicationError {
 	t.Helper()
 	var failure *temporal.ApplicationError
-	require.True(t, errors.As(err, &failure), "want an ApplicationError, got %v", err)
+	require.ErrorAs(t, err, &failure, "want an ApplicationError, got %v", err)
 	require.Equal(t, kind, failure.Type(), failure.Message())
 	require.Equal(t, kind != activities.Unavailable, failure.NonRetryable(), failure.Message())
 	return failure
@@ -43,8 +41,8 @@ func TestExportedMethodsAreTheActivities(t *testing.T) {
 	t.Parallel()
 	var names []string
 	for _, system := range []any{&activities.Build{}, &activities.Forward{}, &activities.Ledger{}, &activities.Mail{}} {
-		for i := range reflect.TypeOf(system).NumMethod() {
-			names = append(names, reflect.TypeOf(system).Method(i).Name)
+		for method := range reflect.TypeOf(system).Methods() {
+			names = append(names, method.Name)
 		}
 	}
 	require.Equal(t, []string{"TriggerBuild", "ForwardEvent", "RecordOrder", "RecordPayment", "SendReceipt"}, names)

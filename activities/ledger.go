@@ -186,13 +186,11 @@ func ledgerError(ctx context.Context, table string, err error) error {
 }
 
 func rejected(err error) bool {
-	var postgres *pgconn.PgError
-	if errors.As(err, &postgres) {
+	if postgres, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// Class 22 is a data exception, class 23 a broken constraint.
 		return strings.HasPrefix(postgres.Code, "22") || strings.HasPrefix(postgres.Code, "23")
 	}
-	var lite *sqlite.Error
-	if errors.As(err, &lite) {
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch lite.Code() & 0xff { // without the extended part
 		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
 			return true

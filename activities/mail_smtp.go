@@ -160,12 +160,10 @@ func (s smtpServer) deliver(ctx context.Context, _ string, message *gomail.Msg) 
 // smtpCode returns the reply code that the error is about, or 0 where the
 // server gave none.
 func smtpCode(err error) int {
-	var sending *gomail.SendError
-	if errors.As(err, &sending) {
+	if sending, ok := errors.AsType[*gomail.SendError](err); ok {
 		return sending.ErrorCode()
 	}
-	var reply *textproto.Error // before and while signing in
-	if errors.As(err, &reply) {
+	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		return reply.Code
 	}
 	return 0

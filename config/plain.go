@@ -15,7 +15,7 @@ func (d *decoder) simplify(keys []string, n *yaml.Node) {
 	if n.Anchor != "" {
 		d.report(n.Line, keys, anchorText)
 	}
-	switch n.Kind {
+	switch n.Kind { //nolint:exhaustive // other kinds hold nothing
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
 			d.simplify(keys, item)

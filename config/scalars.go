@@ -168,17 +168,18 @@ func (d *decoder) secrets(to *[]Secret, instead string) func(value) {
 	return func(v value) {
 		for _, item := range d.items(v, "references such as env:NAME or file:/path", instead) {
 			var s Secret
-			if d.secret(&s)(item); !s.IsZero() {
-				*to = append(*to, s)
-			}
+			d.secret(&s)(item)
+			*to = append(*to, s)
 		}
 	}
 }
 
 // secret reads one reference. What was found is never repeated: it may be the
-// secret itself.
+// secret itself. A mistake leaves a Secret without a value, so that it is not
+// reported again as one that is missing.
 func (d *decoder) secret(to *Secret) func(value) {
 	return func(v value) {
+		*to = Secret{ref: hidden}
 		const want = "a reference, env:NAME or file:/path"
 		if v.node.Kind == yaml.MappingNode {
 			d.mistake(v, "want %s, found a mapping; leave no space after the colon", want)
@@ -192,8 +193,8 @@ func (d *decoder) secret(to *Secret) func(value) {
 			d.mistake(v, "want %s, found a literal value; put the secret into a variable or a file and name that here", want)
 			return
 		}
+		*to = Secret{ref: s}
 		if d.opts.SkipSecrets {
-			*to = Secret{ref: s}
 			return
 		}
 		secret, err := d.opts.resolve(s, d.dir)

@@ -123,8 +123,7 @@ func within(dir, path string) string {
 
 // cause drops the operation and path that the message has already.
 func cause(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err
 	}
 	return err

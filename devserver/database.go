@@ -112,7 +112,7 @@ func createSchema(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("create the schema: %w", err)
 	}
-	if err := sqliteschema.SetupSchemaOnDB(execer{tx: tx}); err != nil {
+	if err := sqliteschema.SetupSchemaOnDB(execer{ctx: ctx, tx: tx}); err != nil {
 		return errors.Join(fmt.Errorf("create the schema: %w", err), tx.Rollback())
 	}
 	return tx.Commit()
@@ -121,11 +121,12 @@ func createSchema(ctx context.Context, db *sql.DB) error {
 // execer has of an AdminDB what setting up the schema calls.
 type execer struct {
 	sqlplugin.AdminDB
-	tx *sql.Tx
+	ctx context.Context //nolint:containedctx // AdminDB.Exec takes none
+	tx  *sql.Tx
 }
 
 func (e execer) Exec(statement string, args ...any) error {
-	_, err := e.tx.Exec(statement, args...)
+	_, err := e.tx.ExecContext(e.ctx, statement, args...)
 	return err
 }
 
@@ -142,8 +143,7 @@ func open(dsn string) (*sql.DB, error) {
 
 // code is SQLite's primary result code, or 0 when err is not SQLite's.
 func code(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code() & 0xff
 	}
 	return 0

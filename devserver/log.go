@@ -52,7 +52,7 @@ func (l logger) DPanic(msg string, tags ...tag.Tag) { l.log(slog.LevelError, msg
 // Panic panics, as its callers count on.
 func (l logger) Panic(msg string, tags ...tag.Tag) {
 	l.log(slog.LevelError, msg, tags)
-	panic(describe(msg, tags))
+	panic(describe(msg, tags)) //nolint:forbidigo // the server's Logger interface asks for it
 }
 
 // Fatal has the whole server stopped in order and run return the reason.
@@ -72,7 +72,7 @@ func (l logger) SLog() *slog.Logger { return l.slog }
 func (l logger) log(level slog.Level, msg string, tags []tag.Tag) {
 	ctx := context.Background()
 	if l.slog.Enabled(ctx, level) {
-		l.slog.LogAttrs(ctx, level, msg, attrs(tags)...)
+		l.slog.LogAttrs(ctx, level, msg, attrs(tags)...) //nolint:sloglint // the message is the server's
 	}
 }
 

@@ -31,11 +31,9 @@ func reserve(addr netip.AddrPort) (bound netip.AddrPort, release func(), err err
 	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
 		return netip.AddrPort{}, nil, os.NewSyscallError("setsockopt", err)
 	}
-	var sockaddr syscall.Sockaddr = &syscall.SockaddrInet4{Port: int(addr.Port())}
-	if family == syscall.AF_INET6 {
-		sockaddr = &syscall.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
-	} else {
-		sockaddr.(*syscall.SockaddrInet4).Addr = addr.Addr().As4()
+	var sockaddr syscall.Sockaddr = &syscall.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
+	if family == syscall.AF_INET {
+		sockaddr = &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
 	}
 	if err := syscall.Bind(fd, sockaddr); err != nil {
 		return netip.AddrPort{}, nil, os.NewSyscallError("bind", err)

@@ -88,8 +88,7 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 // stopped says why ctx ended: nil when it was asked to, the server's own
 // reason when it could not go on.
 func stopped(ctx context.Context) error {
-	var fatal fatalError
-	if errors.As(context.Cause(ctx), &fatal) {
+	if fatal, ok := errors.AsType[fatalError](context.Cause(ctx)); ok {
 		return fatal
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -125,7 +126,7 @@ func TestInMemory(t *testing.T) {
 	}
 	require.Less(t, time.Since(before), 10*time.Second)
 	require.Empty(t, stderr.String(), "nothing to say at the default level")
-	_, err = http.Get(ui)
+	_, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(ui, "http://"))
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -97,9 +98,7 @@ const WorkflowIDHeader = "Hookyard-Workflow-Id"
 
 // write answers with what a handshake asked for.
 func writeGreeting(w http.ResponseWriter, a *provider.Answer) {
-	for name, values := range a.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.Header)
 	// What a stranger sent is echoed here: no browser may take it for a page.
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(a.Status)

@@ -88,7 +88,7 @@ func TestDeliveries(t *testing.T) {
 			got := play(t, archive)
 			if *update {
 				setSection(archive, "answer", got)
-				require.NoError(t, os.WriteFile(file, txtar.Format(archive), 0o644)) //nolint:gosec // a file of the repository
+				require.NoError(t, os.WriteFile(file, txtar.Format(archive), 0o644))
 				return
 			}
 			require.Equal(t, want, got)

@@ -148,11 +148,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	}
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	if err := server.Shutdown(limit); err != nil {
-		_ = server.Close() // what is still in flight gets no answer and is sent again
-		<-served
-		return fmt.Errorf("edge: requests were still in flight after %s: %w", drain, err)
+	err := server.Shutdown(limit)
+	if err != nil {
+		// What is still in flight gets no answer and is sent again.
+		err = fmt.Errorf("edge: requests were still in flight after %s: %w", drain, errors.Join(err, server.Close()))
 	}
-	<-served
-	return nil
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("edge: %w", ended))
+	}
+	return err
 }

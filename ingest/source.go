@@ -102,7 +102,7 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 		unhandled: event.Unhandled(declared.Unhandled),
 		allow:     declared.Allow,
 		limiter:   limiter(declared.Rate),
-		maxBody:   int64(declared.MaxBody),
+		maxBody:   declared.MaxBody,
 	}, nil
 }
 

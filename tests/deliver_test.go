@@ -138,18 +138,15 @@ func TestUnhandled(t *testing.T) {
 // is then sent what the provider sent, signed.
 func TestForward(t *testing.T) {
 	t.Parallel()
-	type taken struct {
-		header http.Header
-		body   string
-	}
 	var mu sync.Mutex
-	var requests []taken
+	var headers []http.Header
+	var bodies []string
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
 		defer mu.Unlock()
-		requests = append(requests, taken{r.Header.Clone(), string(body)})
-		if len(requests) == 1 {
+		headers, bodies = append(headers, r.Header.Clone()), append(bodies, string(body))
+		if len(bodies) == 1 {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusTooManyRequests)
 		}
@@ -165,11 +162,10 @@ sources:
 
 	mu.Lock()
 	defer mu.Unlock()
-	require.Len(t, requests, 2)
-	for _, r := range requests {
-		require.Equal(t, body, r.body)
-		require.Equal(t, "acme:msg_1:Forward", r.header.Get("Idempotency-Key"))
-		require.NoError(t, verifyForwarded(t, r.header, r.body))
+	require.Equal(t, []string{body, body}, bodies)
+	for _, header := range headers {
+		require.Equal(t, "acme:msg_1:Forward", header.Get("Idempotency-Key"))
+		require.NoError(t, verifyForwarded(t, header, body))
 	}
 }
 

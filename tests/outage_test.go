@@ -1,8 +1,6 @@
 package tests
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -11,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 )
 
 // TestTemporalKilled takes Temporal away under a running edge and gives it
@@ -26,7 +25,7 @@ sources:
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_before", "", invoicePaid).status)
 	s.completed("stripe:evt_before")
 
-	server.stop(syscall.SIGKILL)
+	_ = server.stop(syscall.SIGKILL)
 	for source, within := range map[string]time.Duration{"stripe": 20 * time.Second, "slack": 3 * time.Second} {
 		sent := time.Now()
 		a := s.deliver(source, source, "evt_during", "", `{"id":"","event_id":"evt_during","type":"invoice.paid"}`)
@@ -49,7 +48,7 @@ func TestBootsWithoutTemporal(t *testing.T) {
 	t.Parallel()
 	server := startTemporal(t, filepath.Join(t.TempDir(), "temporal.db"))
 	s := newSystem(t, server, stripeSource)
-	server.stop(syscall.SIGTERM)
+	require.NoError(t, server.stop(syscall.SIGTERM))
 
 	s.serve()
 	a := s.deliver("stripe", "stripe", "evt_1", "", invoicePaid)
@@ -129,9 +128,6 @@ func TestApart(t *testing.T) {
 	require.NoError(t, worker.stop(syscall.SIGTERM))
 
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	err := s.client.GetWorkflow(ctx, "stripe:evt_2", "").Get(ctx, nil)
-	require.True(t, errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil, "no worker, no completion: %v", err)
+	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, s.statusOf("stripe:evt_2"), "no worker, no completion")
 	require.Equal(t, []string{"evt_1"}, s.payments())
 }

@@ -2,7 +2,6 @@ package tests
 
 import (
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,5 +44,5 @@ func TestSetup(t *testing.T) {
 	vars[1] = "TEMPORAL_ADDRESS=" + freeAddress(t)
 	said, err = run("setup")
 	require.Error(t, err)
-	require.True(t, strings.Contains(said, "no Temporal answers at"), said)
+	require.Contains(t, said, "no Temporal answers at", said)
 }

@@ -194,7 +194,7 @@ func (s *system) mails() int {
 
 // restart kills hookyard as a crash does and starts it again.
 func (s *system) restart() {
-	s.stop(syscall.SIGKILL)
+	_ = s.stop(syscall.SIGKILL)
 	s.serve()
 }
 

@@ -101,7 +101,8 @@ func dev(ctx context.Context, env environment, o devOptions) error {
 	defer server.stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer server.watch(ctx, cancel)()
+	stopWatching := server.watch(ctx, cancel)
+	defer stopWatching()
 	if err := devSetup(ctx, options); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (d devServer) path(ctx context.Context) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	if err := os.MkdirAll(d.cache, 0o755); err != nil {
+	if err := os.MkdirAll(d.cache, 0o750); err != nil {
 		return "", fmt.Errorf("cache folder: %w", err)
 	}
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()

@@ -56,8 +56,7 @@ Start with "hookyard dev": it runs everything on this machine.`,
 // message is an error as people read it. Mistakes in a config already say
 // which file they are in.
 func message(err error) string {
-	var mistakes config.Mistakes
-	if errors.As(err, &mistakes) {
+	if _, ok := errors.AsType[config.Mistakes](err); ok {
 		return err.Error()
 	}
 	return "hookyard: " + err.Error()

@@ -139,14 +139,12 @@ func signedURL(set *setting, target string) string {
 // post delivers d and prints what became of it. ok is false for any answer but
 // a 2xx.
 func post(ctx context.Context, target string, d *provider.Delivery, out io.Writer) (ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, d.Method, target, bytes.NewReader(d.Body))
 	if err != nil {
 		return false, err
 	}
 	req.Header = d.Header
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Timeout: time.Minute}).Do(req)
 	if err != nil {
 		return false, fmt.Errorf("%w; is the edge running? start it with `hookyard dev`", err)
 	}

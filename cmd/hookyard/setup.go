@@ -71,8 +71,7 @@ func setup(ctx context.Context, c client.Client, namespace string, retention tim
 
 func setupNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration, out io.Writer) error {
 	described, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
-	var missing *serviceerror.NamespaceNotFound
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*serviceerror.NamespaceNotFound](err); ok {
 		_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 			Namespace:                        namespace,
 			Description:                      "Webhooks, taken in by Hookyard.",

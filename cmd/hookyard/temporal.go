@@ -86,8 +86,7 @@ var errNotReady = errors.New("temporal is not ready for hookyard")
 // Temporal could not be asked.
 func checkNamespace(ctx context.Context, c client.Client, namespace string, w window) error {
 	described, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
-	var missing *serviceerror.NamespaceNotFound
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*serviceerror.NamespaceNotFound](err); ok {
 		return fmt.Errorf("%w: there is no namespace %q; run `hookyard setup`", errNotReady, namespace)
 	}
 	if err != nil {
@@ -134,7 +133,7 @@ func awaitNamespace(ctx context.Context, c client.Client, namespace string, w wi
 		err := checkNamespace(attempt, c, namespace, w)
 		cancel()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // nobody waits any more
 		}
 		if err == nil || errors.Is(err, errNotReady) {
 			return err

@@ -83,12 +83,7 @@ const maxRequest = 64 << 20
 func readRequest(env environment, args []string) ([]byte, error) {
 	in := env.stdin
 	if len(args) == 1 && args[0] != "-" {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+		return os.ReadFile(args[0])
 	}
 	return io.ReadAll(io.LimitReader(in, maxRequest))
 }

@@ -34,9 +34,9 @@ type steps struct {
 func activityNames() []string {
 	var names []string
 	t := reflect.TypeFor[steps]()
-	for i := range t.NumField() {
-		for j := range t.Field(i).Type.NumMethod() {
-			names = append(names, t.Field(i).Type.Method(j).Name)
+	for field := range t.Fields() {
+		for method := range field.Type.Methods() {
+			names = append(names, method.Name)
 		}
 	}
 	slices.Sort(names)

@@ -84,7 +84,7 @@ func newEd25519Key(secret []byte) (key, error) {
 		if !private.Equal(ed25519.PrivateKey(secret)) {
 			return nil, errors.New("its two halves are not a key pair")
 		}
-		return ed25519Key{public: private.Public().(ed25519.PublicKey), private: private}, nil
+		return ed25519Key{public: ed25519.PublicKey(private[ed25519.SeedSize:]), private: private}, nil
 	default:
 		return nil, fmt.Errorf("it is %d bytes; an Ed25519 public key has %d, a private one %d",
 			len(secret), ed25519.PublicKeySize, ed25519.PrivateKeySize)

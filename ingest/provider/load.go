@@ -88,16 +88,14 @@ func (p *Provider) Configured(file string, parts map[string]*yaml.Node) (*Provid
 
 // yamlProblems keeps the place and the plain message of YAML errors.
 func yamlProblems(file string, err error) []Problem {
-	var several *yaml.LoadErrors
-	if errors.As(err, &several) {
+	if several, ok := errors.AsType[*yaml.LoadErrors](err); ok {
 		var problems []Problem
 		for _, e := range several.Errors {
 			problems = append(problems, Problem{File: file, Line: e.Mark.Line, Text: e.Message})
 		}
 		return problems
 	}
-	var one *yaml.LoadError
-	if errors.As(err, &one) {
+	if one, ok := errors.AsType[*yaml.LoadError](err); ok {
 		return []Problem{{File: file, Line: one.Mark.Line, Text: one.Message}}
 	}
 	return []Problem{{File: file, Text: err.Error()}}

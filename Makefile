@@ -1,0 +1,75 @@
+# What developers and CI run. `make` prints what there is.
+
+# golangci-lint, workflowcheck and govulncheck are built from tools/go.mod,
+# so everyone has the same versions.
+TOOL     := go tool -modfile=tools/go.mod
+FUZZTIME ?= 60s
+
+.PHONY: help
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
+
+.PHONY: check
+check: fmt mod vet lint workflowcheck test devserver ## Everything that CI runs
+
+.PHONY: fmt
+fmt: ## Fail if gofmt would change a file
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: mod
+mod: ## Fail if go mod tidy would change a go.mod or go.sum
+	go mod tidy -diff
+	cd devserver && go mod tidy -diff
+	cd tools && go mod tidy -diff
+
+.PHONY: vet
+vet: ## Run go vet
+	go vet ./...
+	cd devserver && go vet ./...
+
+.PHONY: lint
+lint: ## Run golangci-lint (.golangci.yml)
+	$(TOOL) golangci-lint run ./...
+	cd devserver && go tool -modfile=../tools/go.mod golangci-lint run --config ../.golangci.yml ./...
+
+.PHONY: workflowcheck
+workflowcheck: ## Look for what gives a Workflow another answer in a replay
+	$(TOOL) workflowcheck ./workflows/...
+
+# The tests build the dev server, which takes minutes the first time.
+.PHONY: test
+test: ## Run the tests with the race detector, in random order
+	go test -race -shuffle=on -timeout=30m ./...
+
+.PHONY: devserver
+devserver: ## Run the dev server's own tests
+	cd devserver && go test -timeout=30m ./...
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities (asks vuln.go.dev, so it is not in check)
+	$(TOOL) govulncheck ./...
+	cd devserver && go tool -modfile=../tools/go.mod govulncheck ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for FUZZTIME (60s)
+	@set -e; for package in $$(go list ./...); do \
+		found=$$(go test -list '^Fuzz' $$package); \
+		for name in $$(echo "$$found" | grep '^Fuzz' || true); do \
+			echo "$$package $$name"; \
+			go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run='^$$' -bench=. -benchmem ./...
+
+# Go records the commit as the version that `hookyard version` prints.
+.PHONY: build
+build: ## Build bin/hookyard, a static program
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags='-s -w' -o bin/hookyard ./cmd/hookyard
+
+.PHONY: clean
+clean: ## Remove what build made
+	rm -rf bin
