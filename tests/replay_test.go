@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/hookyard/hookyard/workflows"
+	"github.com/hookyard/hookyard/workflows/parking"
 )
 
 var record = flag.Bool("record", false, "run the Workflows and store their histories")
@@ -32,7 +33,7 @@ func TestReplay(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
-				Interceptors: []interceptor.WorkerInterceptor{&workflows.Policies{}},
+				Interceptors: []interceptor.WorkerInterceptor{parking.New(parking.Options{}), &workflows.Policies{}},
 			})
 			require.NoError(t, err)
 			require.NoError(t, workflows.Register(replayer, workflows.All()))

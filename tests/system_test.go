@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ type system struct {
 	temporal *temporal
 	dir      string // config, ledger and mail
 	program  string
+	smtp     string // the address that env:SMTP names
 	address  string
 	client   client.Client
 }
@@ -41,12 +43,16 @@ type system struct {
 // newSystem sets a namespace up and writes the config; sources and what else
 // is to stand in it are YAML.
 func newSystem(t *testing.T, temporal *temporal, yaml string) *system {
-	s := &system{t: t, temporal: temporal, dir: t.TempDir(), program: hookyard, address: freeAddress(t), client: temporal.client()}
+	s := &system{t: t, temporal: temporal, dir: t.TempDir(), program: hookyard, address: freeAddress(t), smtp: freeAddress(t), client: temporal.client()}
 	text := "listen: " + s.address + "\n" +
-		"temporal: {task_queue: " + filepath.Base(s.dir) + "-" + t.Name() + "}\n" +
-		"mail: {folder: mail, from: shop@example.com}\n" + yaml
-	if !bytes.Contains([]byte(yaml), []byte("ledger:")) {
-		text += "\nledger: {sqlite: ledger.db}\n"
+		"temporal: {task_queue: " + filepath.Base(s.dir) + "-" + t.Name() + "}\n" + yaml + "\n"
+	for key, usual := range map[string]string{
+		"ledger:": "{sqlite: ledger.db}", "mail:": "{folder: mail, from: shop@example.com}",
+		"retry:": "{default: {initial: 1s, backoff: 1, attempts: 3}}",
+	} {
+		if !strings.Contains(yaml, key) {
+			text += key + " " + usual + "\n"
+		}
 	}
 	require.NoError(t, os.WriteFile(s.config(), []byte(text), 0o600))
 	s.run("setup")
@@ -64,7 +70,7 @@ func (s *system) config() string { return filepath.Join(s.dir, "hookyard.yaml") 
 
 func (s *system) vars() []string {
 	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.address, "SECRET=" + secret,
-		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES")}
+		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES"), "SMTP=smtp://" + s.smtp + "?tls=none"}
 }
 
 // serve runs `hookyard serve` until it listens.

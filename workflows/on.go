@@ -12,21 +12,23 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/workflows/parking"
 )
 
-// The types of the errors with which a run ends that no Workflow could take
-// on. Histories hold them: never rename one.
+// The types of the errors of a run that no Workflow could take on. It parks
+// with that reason. Histories hold them: never rename one.
 const (
 	// TypeUndecodable: the payload does not fit what the Workflow expects.
-	TypeUndecodable = "undecodable"
+	TypeUndecodable = string(parking.ReasonUndecodable)
 	// TypeUnhandled: there is no Workflow for the event's type.
-	TypeUnhandled = "unhandled"
+	TypeUnhandled = string(parking.ReasonUnhandled)
 )
 
 // Handler is a Workflow and the names of the events it is for.
 type Handler struct {
 	pattern string
 	run     func(ctx workflow.Context, ev event.Event, payload converter.RawValue) error
+	fits    func(ev event.Event, body []byte) error
 }
 
 // On hands the events whose Workflow Type, "<provider>.<event type>", fits the
@@ -36,16 +38,23 @@ type Handler struct {
 //
 // The payload is decoded as JSON, whatever JSON there is in a form's "payload"
 // field included; T may be []byte for the bytes as they were signed. One that
-// does not fit ends the run with an error of type TypeUndecodable, which is
-// not retried: the same bytes will not fit next time.
+// does not fit parks the run with the reason TypeUndecodable, for a person to
+// amend it or, once the Workflow takes it, to resume the run.
 func On[T any](pattern string, fn func(workflow.Context, event.Event, T) error) Handler {
-	return Handler{pattern, func(ctx workflow.Context, ev event.Event, payload converter.RawValue) error {
-		decoded, err := decode[T](ev, payload.Payload().GetData())
-		if err != nil {
+	return Handler{
+		pattern: pattern,
+		run: func(ctx workflow.Context, ev event.Event, payload converter.RawValue) error {
+			decoded, err := decode[T](ev, payload.Payload().GetData())
+			if err != nil {
+				return err
+			}
+			return fn(ctx, ev, decoded)
+		},
+		fits: func(ev event.Event, body []byte) error {
+			_, err := decode[T](ev, body)
 			return err
-		}
-		return fn(ctx, ev, decoded)
-	}}
+		},
+	}
 }
 
 func decode[T any](ev event.Event, body []byte) (T, error) {

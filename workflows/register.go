@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/workflows/parking"
 )
 
 // Registry is the part of a worker, or of a test environment, that takes
@@ -45,24 +46,32 @@ func Register(r Registry, handlers []Handler) error {
 		if err := args.Get(&ev, &payload); err != nil {
 			return fmt.Errorf("not an event: %w", err)
 		}
-		return closest(patterns, workflow.GetInfo(ctx).WorkflowType.Name)(ctx, ev, payload)
+		return closest(patterns, workflow.GetInfo(ctx).WorkflowType.Name).run(ctx, ev, payload)
 	}, workflow.DynamicRegisterOptions{})
 	return nil
 }
 
 // closest returns the handler whose pattern says most about the name.
-func closest(patterns []Handler, name string) func(workflow.Context, event.Event, converter.RawValue) error {
-	best := Handler{run: unhandled}
+func closest(patterns []Handler, name string) Handler {
+	best := Handler{run: unhandled, fits: func(event.Event, []byte) error { return nil }}
 	for _, h := range patterns {
 		if event.Match(h.pattern, name) && event.Literals(h.pattern) > event.Literals(best.pattern) {
 			best = h
 		}
 	}
-	return best.run
+	return best
+}
+
+// Fits returns what a person's correction of a payload is held against: the
+// type that the handler of a Workflow Type decodes.
+func Fits(handlers []Handler) func(workflowType string, ev event.Event, body []byte) error {
+	return func(workflowType string, ev event.Event, body []byte) error {
+		return closest(handlers, workflowType).fits(ev, body)
+	}
 }
 
 // stateAttribute marks what a list of runs should show besides open or closed.
-var stateAttribute = temporal.NewSearchAttributeKeyKeyword("HookState")
+var stateAttribute = temporal.NewSearchAttributeKeyKeyword(parking.StateAttribute)
 
 // unhandled does with an event what its source said when it came in.
 func unhandled(ctx workflow.Context, ev event.Event, payload converter.RawValue) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest/provider"
 	"github.com/hookyard/hookyard/workflows"
+	"github.com/hookyard/hookyard/workflows/parking"
 )
 
 // steps are the structs whose methods are the Activities, one per outside
@@ -153,6 +154,14 @@ func policy(r config.Retry) workflows.Policy {
 // worker is told to stop. One that is cut off is attempted again elsewhere.
 const workerStopTimeout = 20 * time.Second
 
+// interceptors are around every Workflow, the outermost first.
+func interceptors(cfg *config.Config) []interceptor.WorkerInterceptor {
+	return []interceptor.WorkerInterceptor{
+		parking.New(parking.Options{Fits: workflows.Fits(workflows.All())}),
+		policies(cfg),
+	}
+}
+
 // runWorker polls until ctx ends. A worker that cannot start, or that dies of
 // a fatal error, is replaced after a pause: nothing is lost meanwhile, since
 // Temporal holds the tasks.
@@ -161,7 +170,7 @@ func runWorker(ctx context.Context, c client.Client, cfg *config.Config, s *step
 	for {
 		died := make(chan error, 1)
 		w := worker.New(c, cfg.Temporal.TaskQueue, worker.Options{
-			Interceptors:      []interceptor.WorkerInterceptor{policies(cfg)},
+			Interceptors:      interceptors(cfg),
 			WorkerStopTimeout: workerStopTimeout,
 			OnFatalError:      func(err error) { died <- err },
 		})

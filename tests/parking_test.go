@@ -1,0 +1,237 @@
+package tests
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	batchpb "go.temporal.io/api/batch/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/hookyard/hookyard/workflows/parking"
+)
+
+// parked waits until the run is parked, as lists show it, and returns its
+// memo.
+func (s *system) parked(workflowID string) parking.Parked {
+	s.t.Helper()
+	var memo parking.Parked
+	eventually(s.t, workflowID+" is parked", func() bool {
+		memo = s.memo(workflowID)
+		return len(memo.Steps) > 0
+	})
+	eventually(s.t, "the parked view has "+workflowID, func() bool {
+		return s.count(fmt.Sprintf(`HookState="parked" AND WorkflowId="%s"`, workflowID)) == 1
+	})
+	return memo
+}
+
+func (s *system) memo(workflowID string) parking.Parked {
+	described, err := s.client.DescribeWorkflowExecution(s.t.Context(), workflowID, "")
+	require.NoError(s.t, err)
+	var memo parking.Parked
+	if p := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[parking.MemoKey]; p != nil {
+		require.NoError(s.t, converter.GetDefaultDataConverter().FromPayload(p, &memo))
+	}
+	return memo
+}
+
+// count returns how many runs a query lists.
+func (s *system) count(query string) int64 {
+	counted, err := s.client.CountWorkflow(s.t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: query})
+	require.NoError(s.t, err)
+	return counted.GetCount()
+}
+
+func (s *system) signal(workflowID, name string, input any) {
+	require.NoError(s.t, s.client.SignalWorkflow(s.t.Context(), workflowID, "", name, input))
+}
+
+// details is what the Web UI shows on the run's page.
+func (s *system) details(workflowID string) string {
+	value, err := s.client.QueryWorkflow(s.t.Context(), workflowID, "", "__temporal_workflow_metadata")
+	require.NoError(s.t, err)
+	var metadata sdkpb.WorkflowMetadata
+	require.NoError(s.t, value.Get(&metadata))
+	for _, name := range []string{parking.SignalResume, parking.SignalResolve, parking.SignalDiscard} {
+		found := false
+		for _, d := range metadata.GetDefinition().GetSignalDefinitions() {
+			found = found || d.GetName() == name && d.GetDescription() != ""
+		}
+		require.True(s.t, found, "the Web UI's menu has no %s", name)
+	}
+	return metadata.GetCurrentDetails()
+}
+
+const mailedSource = stripeSource + "mail: {smtp: env:SMTP, from: shop@example.com}\n"
+
+// TestParkAndResume takes the mail server away, and the worker while its run
+// is parked, and has the run go on from the step that failed.
+func TestParkAndResume(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), mailedSource)
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+
+	memo := s.parked("stripe:evt_1")
+	require.Len(t, memo.Steps, 1)
+	step := memo.Steps[0]
+	require.Equal(t, "SendReceipt", step.Name)
+	require.Equal(t, parking.ReasonExhausted, step.Reason)
+	require.Equal(t, 3, step.Attempts)
+	require.Contains(t, step.Error, "connection refused")
+	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Contains(t, s.details("stripe:evt_1"), "### Parked at SendReceipt: exhausted")
+	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+
+	_ = s.stop(syscall.SIGKILL)
+	taken := startSMTP(t, s.smtp)
+	s.serve()
+	s.signal("stripe:evt_1", parking.SignalResume, parking.Resume{By: "ada", Why: "the mail server is back"})
+	s.completed("stripe:evt_1")
+	require.EqualValues(t, 1, taken.Load())
+	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Contains(t, s.details("stripe:evt_1"), "resume by ada: the mail server is back")
+	eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked"`) == 0 })
+	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+
+	t.Run("RecordPayment ran once", func(t *testing.T) {
+		scheduled := map[string]int{}
+		history := s.client.GetWorkflowHistory(t.Context(), "stripe:evt_1", "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for history.HasNext() {
+			event, err := history.Next()
+			require.NoError(t, err)
+			if a := event.GetActivityTaskScheduledEventAttributes(); a != nil {
+				scheduled[a.GetActivityType().GetName()]++
+			}
+		}
+		require.Equal(t, map[string]int{"RecordPayment": 1, "SendReceipt": 2, "ReportParked": 1}, scheduled)
+	})
+}
+
+// TestHandRepairs resolves, amends and discards.
+func TestHandRepairs(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), mailedSource)
+
+	t.Run("resolve", func(t *testing.T) {
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_r", "", invoicePaid).status)
+		s.parked("stripe:evt_r")
+		s.signal("stripe:evt_r", parking.SignalResolve, parking.Resolve{By: "ada", Why: "sent by hand"})
+		s.completed("stripe:evt_r")
+	})
+
+	t.Run("discard", func(t *testing.T) {
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_d", "", invoicePaid).status)
+		s.parked("stripe:evt_d")
+		s.signal("stripe:evt_d", parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test order"})
+		eventually(t, "it is closed as failed", func() bool {
+			return s.statusOf("stripe:evt_d") == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
+		})
+		err := s.client.GetWorkflow(t.Context(), "stripe:evt_d", "").Get(t.Context(), nil)
+		require.ErrorContains(t, err, "discarded by ada: a test order")
+		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_d", "", invoicePaid).status)
+	})
+
+	t.Run("amend", func(t *testing.T) {
+		const bad = `{"id":"","type":"invoice.paid","created":1767225600,"data":{"object":{"id":"in_1","amount_paid":"49.00","currency":"eur"}}}`
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_a", "", bad).status)
+		memo := s.parked("stripe:evt_a")
+		require.Equal(t, parking.WholeWorkflow, memo.Steps[0].Name)
+		require.Equal(t, parking.ReasonUndecodable, memo.Steps[0].Reason)
+
+		_, err := s.amend("stripe:evt_a", `{"data":[]}`)
+		require.ErrorContains(t, err, "does not fit")
+		outcome, err := s.amend("stripe:evt_a", `{"created":1767225600,"data":{"object":{"id":"in_1","amount_paid":4900,"currency":"eur"}}}`)
+		require.NoError(t, err)
+		require.Contains(t, outcome, "starting over")
+		s.completed("stripe:evt_a")
+		require.Contains(t, s.payments(), "evt_a")
+		require.Empty(t, s.memo("stripe:evt_a").Steps)
+		eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked" AND ExecutionStatus="Running"`) == 0 })
+		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_a", "", bad).status, "the id is still taken")
+	})
+}
+
+func (s *system) amend(workflowID, payload string) (outcome string, err error) {
+	handle, err := s.client.UpdateWorkflow(s.t.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: workflowID, UpdateName: parking.UpdateAmend, WaitForStage: client.WorkflowUpdateStageCompleted,
+		Args: []any{parking.Amend{Payload: json.RawMessage(payload), By: "ada"}},
+	})
+	if err != nil {
+		return "", err
+	}
+	return outcome, handle.Get(s.t.Context(), &outcome)
+}
+
+// TestWholeWorkflowResumed parks for want of a Workflow, and resumes once one
+// is deployed: the run goes on in a new run of the same Workflow Id.
+func TestWholeWorkflowResumed(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), "\nsources:\n  stripe: {provider: stripe, secrets: [env:SECRET]}\n")
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "charge.failed", invoicePaid).status)
+	require.Equal(t, parking.ReasonUnhandled, s.parked("stripe:evt_1").Steps[0].Reason)
+
+	s.signal("stripe:evt_1", parking.SignalResume, nil)
+	eventually(t, "it parks anew, in a new run", func() bool {
+		return s.count(`WorkflowId="stripe:evt_1" AND ExecutionStatus="ContinuedAsNew"`) == 1
+	})
+	s.parked("stripe:evt_1")
+	eventually(t, "the run before is not listed as parked", func() bool { return s.count(`HookState="parked"`) == 1 })
+	s.signal("stripe:evt_1", parking.SignalResolve, parking.Resolve{})
+	s.completed("stripe:evt_1")
+}
+
+// TestBatchResume repairs many runs with one call of Temporal's own, as its
+// CLI and any script can make it.
+func TestBatchResume(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	broken.Store(true)
+	var mu sync.Mutex
+	served := map[string]int{}
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if broken.Load() {
+			w.WriteHeader(http.StatusGone)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		served[r.Header.Get("Idempotency-Key")]++
+	}))
+	defer service.Close()
+	s := startSystem(t, startTemporal(t, ""), `
+sources:
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service.URL+`"}}
+`)
+	const events = 30
+	for i := range events {
+		require.Equal(t, "accepted", s.deliver("acme", "standard-webhooks", fmt.Sprintf("m%d", i), "", `{"type":"order.created"}`).status)
+	}
+	eventually(t, "all are parked", func() bool { return s.count(`HookState="parked" AND HookParkReason="permanent"`) == events })
+
+	broken.Store(false)
+	_, err := s.client.WorkflowService().StartBatchOperation(t.Context(), &workflowservice.StartBatchOperationRequest{
+		Namespace: "default", JobId: "resume", Reason: "the service is back", VisibilityQuery: `HookState="parked"`,
+		Operation: &workflowservice.StartBatchOperationRequest_SignalOperation{
+			SignalOperation: &batchpb.BatchOperationSignal{Signal: parking.SignalResume},
+		},
+	})
+	require.NoError(t, err)
+	eventually(t, "all complete", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="acme"`) == events })
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, served, events)
+	for key, n := range served {
+		require.Equal(t, 1, n, key)
+	}
+}

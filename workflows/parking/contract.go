@@ -1,0 +1,111 @@
+package parking
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The signals and the update of every run. People and programs send them by
+// these names, and histories hold them: never rename one.
+const (
+	SignalResume  = "resume"
+	SignalResolve = "resolve"
+	SignalDiscard = "discard"
+	UpdateAmend   = "amend"
+)
+
+// Resume asks for a parked step again. The zero Resume, which is also what a
+// signal without input means, asks for all of them.
+type Resume struct {
+	// Step is the name of a parked step; empty for all of them.
+	Step string `json:"step,omitempty"`
+	// By and Why say who wants it and for what reason.
+	By  string `json:"by,omitempty"`
+	Why string `json:"why,omitempty"`
+}
+
+// Resolve says that a parked step was done by hand.
+type Resolve struct {
+	// Step is the name of the step; it may be empty where only one is
+	// parked.
+	Step string `json:"step,omitempty"`
+	// Result is what the step would have returned; none where it returns
+	// nothing.
+	Result json.RawMessage `json:"result,omitempty"`
+	By     string          `json:"by,omitempty"`
+	Why    string          `json:"why,omitempty"`
+}
+
+// Discard closes a parked run as failed.
+type Discard struct {
+	By  string `json:"by,omitempty"`
+	Why string `json:"why,omitempty"`
+}
+
+// Amend starts the Workflow over with a corrected payload. Exactly one of
+// Payload and Base64 is given.
+type Amend struct {
+	// Payload is the corrected payload where that is JSON. On its way it
+	// loses the blanks between its parts; Base64 loses nothing.
+	Payload json.RawMessage `json:"payload,omitempty"`
+	// Base64 is the corrected payload where it is not.
+	Base64 string `json:"payload_base64,omitempty"`
+	By     string `json:"by,omitempty"`
+	Why    string `json:"why,omitempty"`
+}
+
+// The Search Attributes that a parked run carries, and State's value.
+const (
+	StateAttribute  = "HookState"
+	ReasonAttribute = "HookParkReason"
+	StateParked     = "parked"
+)
+
+// Reason is why a step is parked.
+type Reason string
+
+// The reasons. Saved views hold them: one may be added and none renamed.
+const (
+	ReasonExhausted   Reason = "exhausted"   // its Retry Policy allows no further attempt
+	ReasonPermanent   Reason = "permanent"   // its error says that another attempt is no use
+	ReasonTimeout     Reason = "timeout"     // its last attempt did not end in time
+	ReasonUndecodable Reason = "undecodable" // the payload does not fit the Workflow
+	ReasonUnhandled   Reason = "unhandled"   // no Workflow handles the event's type
+	ReasonPanic       Reason = "panic"       // the Workflow's code broke
+	ReasonFailed      Reason = "failed"      // the Workflow returned an error, or a step failed in another way
+)
+
+// The types of the errors that a run is closed with on purpose.
+const (
+	TypeDiscarded = "Discarded"
+	TypeExpired   = "ParkExpired"
+)
+
+// WholeWorkflow is the name of the step that stands for the Workflow's
+// function as a whole.
+const WholeWorkflow = "workflow"
+
+// MemoKey is the memo in which a parked run says what is parked, so that a
+// list of runs shows it without asking each of them.
+const MemoKey = "HookParked"
+
+// Parked is the memo's value. It is empty in a run that goes on.
+type Parked struct {
+	Steps []Step `json:"steps,omitempty"`
+}
+
+// Step is one parked step.
+type Step struct {
+	// Name is the Activity's type, with "#2" and so on where several of one
+	// type are parked; WholeWorkflow for the function.
+	Name   string `json:"name"`
+	Reason Reason `json:"reason"`
+	// Error is the last error, at most 1 KiB of it.
+	Error string `json:"error"`
+	// Attempts is how often it was tried before it parked; 0 where that is
+	// not known.
+	Attempts int `json:"attempts,omitempty"`
+	// Since is when it parked, and Started when it was first scheduled.
+	Since   time.Time `json:"since"`
+	Started time.Time `json:"started"`
+}

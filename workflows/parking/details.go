@@ -1,0 +1,101 @@
+package parking
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// show writes what is parked where people look: Search Attributes and memo for
+// lists, the details for the run's own page.
+func (r *run) show(ctx workflow.Context) {
+	state := temporal.NewSearchAttributeKeyKeyword(StateAttribute)
+	reason := temporal.NewSearchAttributeKeyKeyword(ReasonAttribute)
+	attributes := []temporal.SearchAttributeUpdate{state.ValueUnset(), reason.ValueUnset()}
+	var memo Parked
+	for _, p := range r.parked {
+		memo.Steps = append(memo.Steps, p.Step)
+	}
+	if len(memo.Steps) > 0 {
+		attributes = []temporal.SearchAttributeUpdate{state.ValueSet(StateParked), reason.ValueSet(string(memo.Steps[0].Reason))}
+	}
+	if r.parks > 0 {
+		// Both fail only on values that cannot be encoded, and these can.
+		_ = workflow.UpsertTypedSearchAttributes(ctx, attributes...)
+		_ = workflow.UpsertMemo(ctx, map[string]any{MemoKey: memo})
+	}
+	workflow.SetCurrentDetails(ctx, r.details(ctx))
+}
+
+// note writes down who did what.
+func (r *run) note(ctx workflow.Context, what, step, by, why string) {
+	line := fmt.Sprintf("- %s: %s", workflow.Now(ctx).UTC().Format(time.DateTime), what)
+	if step != "" {
+		line += " " + step
+	}
+	line += " by " + somebody(by)
+	if why != "" {
+		line += ": " + oneLine(why)
+	}
+	r.log = append(r.log, line)
+}
+
+func somebody(by string) string {
+	if by == "" {
+		return "somebody who gave no name"
+	}
+	return oneLine(by)
+}
+
+func orNot(why string) string {
+	if why == "" {
+		return "no reason given"
+	}
+	return oneLine(why)
+}
+
+func oneLine(text string) string { return clip(strings.Join(strings.Fields(text), " "), 500) }
+
+// details is the run's page in Markdown.
+func (r *run) details(ctx workflow.Context) string {
+	var b strings.Builder
+	id := workflow.GetInfo(ctx).WorkflowExecution.ID
+	for _, p := range r.parked {
+		fmt.Fprintf(&b, "### Parked at %s: %s\n\n", p.Name, p.Reason)
+		tried := ""
+		if p.Attempts > 0 {
+			tried = fmt.Sprintf("%d attempts over %s, ", p.Attempts, p.Since.Sub(p.Started).Round(time.Second))
+		}
+		fmt.Fprintf(&b, "%ssince %s UTC. The last error:\n\n", tried, p.Since.UTC().Format(time.DateTime))
+		fmt.Fprintf(&b, "```\n%s\n```\n\n", strings.ReplaceAll(p.Error, "```", "'''"))
+	}
+	if len(r.parked) > 0 {
+		r.describePayload(&b)
+		fmt.Fprintf(&b, "To go on, send a Signal from this page, or\n\n```\n")
+		fmt.Fprintf(&b, "hookyard resume  %[1]s                      # try again from here\n", id)
+		fmt.Fprintf(&b, "hookyard resolve %[1]s --step %[2]s --result null --why …   # it was done by hand\n", id, r.parked[0].Name)
+		fmt.Fprintf(&b, "hookyard amend   %[1]s                      # correct the payload and start over\n", id)
+		fmt.Fprintf(&b, "hookyard discard %[1]s --why …              # give it up\n```\n\n", id)
+	}
+	if len(r.log) > 0 {
+		fmt.Fprintf(&b, "### What was done\n\n%s\n", strings.Join(r.log, "\n"))
+	}
+	return b.String()
+}
+
+func (r *run) describePayload(b *strings.Builder) {
+	p := r.payload()
+	if p == nil {
+		return
+	}
+	ev, _ := r.event()
+	kind := ev.ContentType
+	if kind == "" {
+		kind = string(p.GetMetadata()[converter.MetadataEncoding])
+	}
+	fmt.Fprintf(b, "The payload is %s, %d bytes.\n\n", oneLine(kind), len(p.GetData()))
+}
