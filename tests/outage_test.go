@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
 )
 
 // TestTemporalKilled takes Temporal away under a running edge and gives it
@@ -130,4 +133,21 @@ func TestApart(t *testing.T) {
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, s.statusOf("stripe:evt_2"), "no worker, no completion")
 	require.Equal(t, []string{"evt_1"}, s.payments())
+}
+
+// TestWithoutSearchAttributes takes them away under a running edge: an event
+// is stored all the same, and is only not found in lists.
+func TestWithoutSearchAttributes(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource)
+	_, err := s.client.OperatorService().RemoveSearchAttributes(t.Context(), &operatorservice.RemoveSearchAttributesRequest{
+		Namespace: "default", SearchAttributes: []string{"HookSource", "HookEventType"},
+	})
+	require.NoError(t, err)
+	eventually(t, "the edge says so in its log", func() bool {
+		id := "evt_" + strconv.Itoa(time.Now().Nanosecond())
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
+		s.completed("stripe:" + id)
+		return strings.Contains(s.output.String(), "started without search attributes; run `hookyard setup`")
+	})
 }

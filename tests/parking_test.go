@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -104,18 +107,7 @@ func TestParkAndResume(t *testing.T) {
 	eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked"`) == 0 })
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 
-	t.Run("RecordPayment ran once", func(t *testing.T) {
-		scheduled := map[string]int{}
-		history := s.client.GetWorkflowHistory(t.Context(), "stripe:evt_1", "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-		for history.HasNext() {
-			event, err := history.Next()
-			require.NoError(t, err)
-			if a := event.GetActivityTaskScheduledEventAttributes(); a != nil {
-				scheduled[a.GetActivityType().GetName()]++
-			}
-		}
-		require.Equal(t, map[string]int{"RecordPayment": 1, "SendReceipt": 2, "ReportParked": 1}, scheduled)
-	})
+	require.Equal(t, map[string]int{"RecordPayment": 1, "SendReceipt": 2, "ReportParked": 1}, s.scheduled("stripe:evt_1"))
 }
 
 // TestHandRepairs resolves, amends and discards.
@@ -173,18 +165,17 @@ func (s *system) amend(workflowID, payload string) (outcome string, err error) {
 	return outcome, handle.Get(s.t.Context(), &outcome)
 }
 
-// TestWholeWorkflowResumed parks for want of a Workflow, and resumes once one
-// is deployed: the run goes on in a new run of the same Workflow Id.
+// TestWholeWorkflowResumed parks for want of a Workflow. Resumed too early it
+// parks again, under the same Workflow Id.
 func TestWholeWorkflowResumed(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), "\nsources:\n  stripe: {provider: stripe, secrets: [env:SECRET]}\n")
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "charge.failed", invoicePaid).status)
 	require.Equal(t, parking.ReasonUnhandled, s.parked("stripe:evt_1").Steps[0].Reason)
 
+	first := s.latest("stripe:evt_1")
 	s.signal("stripe:evt_1", parking.SignalResume, nil)
-	eventually(t, "it parks anew, in a new run", func() bool {
-		return s.count(`WorkflowId="stripe:evt_1" AND ExecutionStatus="ContinuedAsNew"`) == 1
-	})
+	eventually(t, "it parks anew, in a new run", func() bool { return s.latest("stripe:evt_1") != first })
 	s.parked("stripe:evt_1")
 	eventually(t, "the run before is not listed as parked", func() bool { return s.count(`HookState="parked"`) == 1 })
 	s.signal("stripe:evt_1", parking.SignalResolve, parking.Resolve{})
@@ -234,4 +225,50 @@ sources:
 	for key, n := range served {
 		require.Equal(t, 1, n, key)
 	}
+}
+
+// TestDeployedFix parks a Workflow with a bug in it, after its first step, and
+// resumes it once the mended code is deployed: the first step does not run
+// again.
+func TestDeployedFix(t *testing.T) {
+	t.Parallel()
+	const file = "workflows/stripe_invoice_paid.go"
+	code, err := os.ReadFile("../" + file)
+	require.NoError(t, err)
+	head, tail, found := strings.Cut(string(code), "\treturn workflow.ExecuteActivity(ctx, mail.SendReceipt")
+	require.True(t, found)
+	broken := filepath.Join(t.TempDir(), "hookyard")
+	require.NoError(t, build(broken, "-overlay", overlay(t, map[string]string{
+		file: head + "\tif ledger == nil {\n\t\treturn fmt.Errorf(\"no template for %s\", paid.Currency)\n\t}\n" +
+			"\treturn workflow.ExecuteActivity(ctx, mail.SendReceipt" + tail,
+	})))
+	s := newSystem(t, startTemporal(t, ""), stripeSource)
+	s.program = broken
+	s.serve()
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	step := s.parked("stripe:evt_1").Steps[0]
+	require.Equal(t, "workflow: failed: no template for eur", step.Name+": "+string(step.Reason)+": "+step.Error)
+
+	require.NoError(t, s.stop(syscall.SIGTERM))
+	s.program = hookyard
+	s.serve()
+	s.signal("stripe:evt_1", parking.SignalResume, parking.Resume{By: "ada", Why: "there is a template now"})
+	s.completed("stripe:evt_1")
+	require.Equal(t, 1, s.mails())
+	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Equal(t, map[string]int{"ReportParked": 1, "SendReceipt": 1}, s.scheduled("stripe:evt_1"), "the new run has only what was left to do")
+}
+
+// scheduled counts the Activities of the latest run.
+func (s *system) scheduled(workflowID string) map[string]int {
+	scheduled := map[string]int{}
+	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for history.HasNext() {
+		event, err := history.Next()
+		require.NoError(s.t, err)
+		if a := event.GetActivityTaskScheduledEventAttributes(); a != nil {
+			scheduled[a.GetActivityType().GetName()]++
+		}
+	}
+	return scheduled
 }

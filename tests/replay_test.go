@@ -65,12 +65,58 @@ build: {url: "`+service+`"}
 		s.completed(event[0] + ":" + id)
 		s.store(event[0]+":"+id, name)
 	}
+	recordParks(t)
 }
 
-// store writes a run's history to tests/histories.
-func (s *system) store(workflowID, name string) {
+// recordParks stores one history per way out of a park.
+func recordParks(t *testing.T) {
+	s := startSystem(t, startTemporal(t, ""), mailedSource)
+	park := func(id, body string) string {
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", body).status)
+		s.parked("stripe:" + id)
+		return "stripe:" + id
+	}
+	resolved, discarded := park("evt_resolved", invoicePaid), park("evt_discarded", invoicePaid)
+	resumed := park("evt_resumed", invoicePaid)
+	undecodable := park("evt_undecodable", `{"id":"","type":"invoice.paid","data":[]}`)
+	s.store(resumed, "parked")
+	s.signal(resolved, parking.SignalResolve, parking.Resolve{By: "ada", Why: "by hand"})
+	s.completed(resolved)
+	s.store(resolved, "parked.resolved")
+	s.signal(discarded, parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test"})
+	eventually(t, "it is closed", func() bool { return s.statusOf(discarded) == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED })
+	s.store(discarded, "parked.discarded")
+	startSMTP(t, s.smtp)
+	s.signal(resumed, parking.SignalResume, parking.Resume{By: "ada", Why: "mail is back"})
+	s.completed(resumed)
+	s.store(resumed, "parked.resumed")
+
+	first := s.latest(undecodable)
+	_, err := s.amend(undecodable, `{"created":1767225600,"data":{"object":{"id":"in_1","amount_paid":4900,"currency":"eur"}}}`)
+	require.NoError(t, err)
+	s.completed(undecodable)
+	s.storeRun(undecodable, first, "undecodable.amended")
+	s.store(undecodable, "amended")
+}
+
+// latest returns the id of a Workflow's current run.
+func (s *system) latest(workflowID string) string {
+	described, err := s.client.DescribeWorkflowExecution(s.t.Context(), workflowID, "")
+	require.NoError(s.t, err)
+	return described.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+}
+
+// store writes a Workflow's current history to tests/histories. One that is
+// there is left alone: that old histories still replay is what they are for.
+func (s *system) store(workflowID, name string) { s.storeRun(workflowID, "", name) }
+
+func (s *system) storeRun(workflowID, runID, name string) {
+	file := filepath.Join("histories", name+".json")
+	if _, err := os.Stat(file); err == nil {
+		return
+	}
 	var whole historypb.History
-	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for history.HasNext() {
 		event, err := history.Next()
 		require.NoError(s.t, err)
@@ -79,5 +125,5 @@ func (s *system) store(workflowID, name string) {
 	data, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(&whole)
 	require.NoError(s.t, err)
 	require.NoError(s.t, os.MkdirAll("histories", 0o755))
-	require.NoError(s.t, os.WriteFile(filepath.Join("histories", name+".json"), append(data, '\n'), 0o600))
+	require.NoError(s.t, os.WriteFile(file, append(data, '\n'), 0o600))
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
@@ -12,116 +13,120 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// call is one call of a step and, once it is done, its result. A run that
-// starts over passes its calls on, so that what is done is not done again.
+// call is one call of a step.
 type call struct {
-	// Key is the step's type, a digest of its arguments, and how often it
-	// was called with them before.
-	Key  string `json:"key"`
-	Nth  int    `json:"nth,omitempty"`
-	Data []byte `json:"result,omitempty"` // of a Payload; none where the step returns nothing
+	name   string
+	args   []any
+	done   bool
+	result *commonpb.Payload // nil where the step returns nothing
 }
 
-// headerKey is the header in which calls are passed on.
-const headerKey = "hookyard-finished"
+// legacy is what a run that starts over leaves to the next.
+type legacy struct {
+	// Done holds, by key, the calls that need not be made again, each with
+	// the marshaled Payload of its result; empty where there is none.
+	Done map[string][]byte `json:"done,omitempty"`
+	// Failed is set where the function as a whole failed: the next run parks
+	// before it enters it.
+	Failed *Step `json:"failed,omitempty"`
+}
 
-// maxInherited is how much of them is passed on, in bytes: a start may be
-// 2 MiB. What is beyond it runs again, under the same idempotency key.
-const maxInherited = 512 << 10
+// legacyKey is the header in which it is left.
+const legacyKey = "hookyard-legacy"
 
-// callOf identifies a call. Arguments that cannot be encoded are the SDK's to
-// complain about.
-func (r *run) callOf(name string, args []any) call {
+// maxDone is how many bytes of results are left, since a start may be 2 MiB.
+// What is beyond it runs again, under the same idempotency key.
+const maxDone = 512 << 10
+
+// keys name calls by what is called with which arguments, and by how often it
+// was before. Where the arguments cannot be encoded, the SDK says so.
+type keys map[string]int
+
+func (k keys) next(c *call) string {
 	sum := sha256.New()
-	if encoded, err := converter.GetDefaultDataConverter().ToPayloads(args...); err == nil {
+	if encoded, err := converter.GetDefaultDataConverter().ToPayloads(c.args...); err == nil {
 		for _, p := range encoded.GetPayloads() {
 			sum.Write(p.GetData())
 			sum.Write([]byte{0})
 		}
 	}
-	c := call{Key: name + ":" + hex.EncodeToString(sum.Sum(nil)[:16])}
-	if r.calls == nil {
-		r.calls = map[string]int{}
+	key := c.name + ":" + hex.EncodeToString(sum.Sum(nil)[:16])
+	k[key]++
+	return fmt.Sprintf("%s:%d", key, k[key])
+}
+
+// calling notes a call and, where the run before has made it, its result.
+func (r *run) calling(name string, args []any) *call {
+	c := &call{name: name, args: args}
+	r.calls = append(r.calls, c)
+	if len(r.legacy.Done) == 0 {
+		return c
 	}
-	c.Nth = r.calls[c.Key]
-	r.calls[c.Key]++
+	data, done := r.legacy.Done[r.keys.next(c)]
+	if done && len(data) > 0 {
+		c.result = &commonpb.Payload{}
+		done = proto.Unmarshal(data, c.result) == nil
+	}
+	c.done = done
 	return c
 }
 
-// resultOf returns the result of a call that an earlier run has made.
-func (r *run) resultOf(c call) (result *commonpb.Payload, done bool) {
-	for _, f := range r.finished {
-		if f.Key != c.Key || f.Nth != c.Nth {
+// finish notes that a call is done.
+func (c *call) finish(result *commonpb.Payload) { c.done, c.result = true, result }
+
+// leave returns what is left to the next run.
+func (r *run) leave() legacy {
+	left, names, size := legacy{Done: map[string][]byte{}, Failed: r.failed}, keys{}, 0
+	for _, c := range r.calls {
+		key := names.next(c)
+		if !c.done {
 			continue
 		}
-		if len(f.Data) == 0 {
-			return nil, true
+		var data []byte
+		if c.result != nil {
+			var err error
+			if data, err = (proto.MarshalOptions{Deterministic: true}).Marshal(c.result); err != nil {
+				continue
+			}
 		}
-		result = &commonpb.Payload{}
-		return result, proto.Unmarshal(f.Data, result) == nil
+		if size += len(key) + 2*len(data); size > maxDone {
+			break
+		}
+		left.Done[key] = data
 	}
-	return nil, false
+	return left
 }
 
-// finish keeps a call's result.
-func (r *run) finish(c call, result *commonpb.Payload) {
-	if result != nil {
-		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(result)
-		if err != nil {
-			return // it will run again
+// inherit returns what the run before has left.
+func inherit(ctx workflow.Context) legacy {
+	var left legacy
+	if p := interceptor.WorkflowHeader(ctx)[legacyKey]; p != nil {
+		if err := json.Unmarshal(p.GetData(), &left); err != nil {
+			workflow.GetLogger(ctx).Error("what the run before has done cannot be read; it is done again", "err", err)
 		}
-		c.Data = data
 	}
-	r.finished = append(r.finished, c)
-}
-
-// isLong reports a history that should not get longer.
-func (r *run) isLong(ctx workflow.Context) bool {
-	return workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+	return left
 }
 
 // startOver closes the run in favour of a new one under the same Workflow Id.
 func (r *run) startOver(ctx workflow.Context) error {
-	r.parked = nil
-	r.show(ctx)
-	r.passesOn = true
+	r.clear(ctx)
+	r.leaves = true
 	return workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, r.args...)
 }
 
-// NewContinueAsNewError passes on what is done, where the run starts over by
-// itself. A Workflow that continues as new of its own accord starts a new
+// NewContinueAsNewError leaves what is done to the next run, where this one
+// starts over. A Workflow that continues as new of its own accord starts a new
 // piece of work.
 func (o *outbound) NewContinueAsNewError(ctx workflow.Context, function any, args ...any) error {
-	if data := o.run.inheritance(); data != nil && o.run.passesOn {
-		interceptor.WorkflowHeader(ctx)[headerKey] = &commonpb.Payload{
-			Metadata: map[string][]byte{converter.MetadataEncoding: []byte(converter.MetadataEncodingJSON)},
-			Data:     data,
+	if o.run.leaves {
+		if left := o.run.leave(); len(left.Done) > 0 || left.Failed != nil {
+			data, _ := json.Marshal(left) // texts and bytes always marshal
+			interceptor.WorkflowHeader(ctx)[legacyKey] = &commonpb.Payload{
+				Metadata: map[string][]byte{converter.MetadataEncoding: []byte(converter.MetadataEncodingJSON)},
+				Data:     data,
+			}
 		}
 	}
 	return o.Next.NewContinueAsNewError(ctx, function, args...)
-}
-
-// inheritance is what is passed on: the calls, the latest left out where they
-// are too much.
-func (r *run) inheritance() []byte {
-	for n := len(r.finished); n > 0; n /= 2 {
-		if data, err := json.Marshal(r.finished[:n]); err == nil && len(data) <= maxInherited {
-			return data
-		}
-	}
-	return nil
-}
-
-// inherited returns what the run before has passed on.
-func inherited(ctx workflow.Context) []call {
-	p := interceptor.WorkflowHeader(ctx)[headerKey]
-	if p == nil {
-		return nil
-	}
-	var calls []call
-	if err := json.Unmarshal(p.GetData(), &calls); err != nil {
-		workflow.GetLogger(ctx).Error("what the run before has done cannot be read; it is done again", "err", err)
-		return nil
-	}
-	return calls
 }

@@ -23,12 +23,18 @@ func (r *run) show(ctx workflow.Context) {
 	if len(memo.Steps) > 0 {
 		attributes = []temporal.SearchAttributeUpdate{state.ValueSet(StateParked), reason.ValueSet(string(memo.Steps[0].Reason))}
 	}
-	if r.parks > 0 {
-		// Both fail only on values that cannot be encoded, and these can.
-		_ = workflow.UpsertTypedSearchAttributes(ctx, attributes...)
-		_ = workflow.UpsertMemo(ctx, map[string]any{MemoKey: memo})
-	}
+	// Both fail only on values that cannot be encoded, and these can.
+	_ = workflow.UpsertTypedSearchAttributes(ctx, attributes...)
+	_ = workflow.UpsertMemo(ctx, map[string]any{MemoKey: memo})
 	workflow.SetCurrentDetails(ctx, r.details(ctx))
+}
+
+// clear shows that nothing is parked any more.
+func (r *run) clear(ctx workflow.Context) {
+	if len(r.parked) > 0 {
+		r.parked = nil
+		r.show(ctx)
+	}
 }
 
 // note writes down who did what.
@@ -41,8 +47,13 @@ func (r *run) note(ctx workflow.Context, what, step, by, why string) {
 	if why != "" {
 		line += ": " + oneLine(why)
 	}
-	r.log = append(r.log, line)
+	if r.log = append(r.log, line); len(r.log) > maxLog {
+		r.log = append([]string{"- earlier: see the history"}, r.log[2:]...)
+	}
 }
+
+// maxLog is how many lines of who did what are shown.
+const maxLog = 30
 
 func somebody(by string) string {
 	if by == "" {

@@ -61,22 +61,26 @@ func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteW
 	return nil, r.ending(unbound)
 }
 
-// whole runs the function and parks the run where it fails as a whole.
+// whole runs the function. Where it fails as a whole, the run goes on in
+// another one, parked before the function: whatever the function did in this
+// one is then out of the way of the code that is deployed to mend it.
 func (i *inbound) whole(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	if failed := i.run.legacy.Failed; failed != nil {
+		d, err := i.run.park(ctx, *failed)
+		if err != nil {
+			return nil, err
+		}
+		if d.resolved {
+			return json.RawMessage(d.result), nil
+		}
+	}
 	started := workflow.Now(ctx)
 	result, err := guarded(func() (any, error) { return i.Next.ExecuteWorkflow(ctx, in) })
 	if err == nil || ends(ctx, err) {
 		return result, err
 	}
-	d, err := i.run.park(ctx, WholeWorkflow, err, started, 0)
-	if err != nil {
-		return nil, err
-	}
-	if d.resolved {
-		return json.RawMessage(d.result), nil
-	}
-	// Resumed. The function starts anew in a new run of the same Workflow
-	// Id, with today's code and with the results of the steps that are done.
+	failed := failure(WholeWorkflow, err, started, 0)
+	i.run.failed = &failed
 	i.run.end(i.run.startOver)
 	return nil, workflow.Await(ctx, func() bool { return false })
 }
@@ -115,7 +119,7 @@ func (r *run) begin(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) 
 		return err
 	}
 	r.args = args
-	r.finished = inherited(ctx)
+	r.legacy, r.keys = inherit(ctx), keys{}
 	r.listen(ctx)
 	return workflow.SetUpdateHandlerWithOptions(ctx, UpdateAmend, r.amend, workflow.UpdateHandlerOptions{
 		Description: `Start over with a corrected payload: {"payload": {…}, "by": "you", "why": "…"}. Works at any time.`,
@@ -162,7 +166,7 @@ func (r *run) amend(ctx workflow.Context, a Amend) (string, error) {
 		return "", err
 	}
 	r.args = []any{r.args[0], converter.NewRawValue(payload)}
-	r.finished = nil // they were done for another payload
+	r.calls, r.failed = nil, nil // that was with another payload
 	r.note(ctx, UpdateAmend, "", a.By, a.Why)
 	r.end(r.startOver)
 	return fmt.Sprintf("starting over with a payload of %d bytes", len(payload.GetData())), nil

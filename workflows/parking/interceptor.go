@@ -5,9 +5,13 @@
 // step whose Retry Policy is used up, or that failed for good, does not return
 // its error: it parks. The run stays open, says in the Web UI what is the
 // matter and what can be done, and goes on from that step when it is resumed.
+//
 // Where the Workflow as a whole fails (its payload does not decode, it returns
-// an error, it panics) the whole parks; resumed, it starts anew with the
-// results of its finished steps, which do not run again.
+// an error, it panics) the run continues as new, under its Workflow Id, and
+// parks before the function is entered. Resumed, the function runs with the
+// results of the steps that are done, which do not run again. The new history
+// holds nothing of the code that failed, so that mended code can be deployed
+// under it.
 //
 // A run that never parks has not one history event of this package's.
 package parking

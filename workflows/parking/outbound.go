@@ -47,9 +47,9 @@ func (o *outbound) step(ctx workflow.Context, name string, args []any, attempts 
 		return start()
 	}
 	future, settable := workflow.NewFuture(ctx)
-	call := o.run.callOf(name, args)
-	if result, done := o.run.resultOf(call); done {
-		set(settable, result)
+	call := o.run.calling(name, args)
+	if call.done {
+		set(settable, call.result)
 		return future
 	}
 	started := workflow.Now(ctx)
@@ -59,7 +59,7 @@ func (o *outbound) step(ctx workflow.Context, name string, args []any, attempts 
 			var raw converter.RawValue
 			err := attempt.Get(ctx, &raw)
 			if err == nil {
-				o.run.finish(call, raw.Payload())
+				call.finish(raw.Payload())
 				set(settable, raw.Payload())
 				return
 			}
@@ -67,17 +67,17 @@ func (o *outbound) step(ctx workflow.Context, name string, args []any, attempts 
 				settable.SetError(err)
 				return
 			}
-			d, err := o.run.park(ctx, name, err, started, attempts)
+			d, err := o.run.park(ctx, failure(name, err, started, attempts))
 			if err != nil { // the Workflow was canceled
 				settable.SetError(err)
 				return
 			}
 			if d.resolved {
-				o.run.finish(call, payloadOf(d.result))
-				set(settable, payloadOf(d.result))
+				call.finish(payloadOf(d.result))
+				set(settable, call.result)
 				return
 			}
-			if o.run.isLong(ctx) {
+			if workflow.GetInfo(ctx).GetContinueAsNewSuggested() { // the history should not get longer
 				o.run.end(o.run.startOver)
 				return
 			}

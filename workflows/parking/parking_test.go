@@ -377,18 +377,21 @@ func TestWholeWorkflow(t *testing.T) {
 				}
 				return tt.fail()
 			}, parking.Options{})
-			r.at(time.Hour, func() {
-				require.Contains(t, r.details(), "### Parked at workflow: "+string(tt.reason))
-				require.Contains(t, r.details(), tt.text)
-				r.SignalWorkflow(parking.SignalResume, parking.Resume{})
-			})
 			r.start()
 			var anew *workflow.ContinueAsNewError
 			require.ErrorAs(t, r.GetWorkflowError(), &anew)
 			require.Equal(t, "test.event", anew.WorkflowType.Name)
 
+			// The code that is deployed next does not fail, and has another
+			// second step.
 			next := newRun(t, twoSteps, parking.Options{})
 			next.SetHeader(anew.Header)
+			next.at(time.Hour, func() {
+				require.Zero(t, next.called("B"), "the function was entered before anybody said so")
+				require.Contains(t, next.details(), "### Parked at workflow: "+string(tt.reason))
+				require.Contains(t, next.details(), tt.text)
+				next.SignalWorkflow(parking.SignalResume, parking.Resume{})
+			})
 			next.start()
 			require.NoError(t, next.GetWorkflowError())
 			require.Zero(t, next.called("A"), "the new run has the result of what was done")

@@ -19,14 +19,15 @@ type run struct {
 	options Options
 	out     interceptor.WorkflowOutboundInterceptor
 
-	args     []any
-	parked   []*parkedStep // in the order in which they parked
-	parks    int           // so far
-	finished []call
-	calls    map[string]int // how often a step was called with the same arguments
-	log      []string       // who did what, for the details
-	ending   func(ctx workflow.Context) error
-	passesOn bool // to the run that it continues as
+	args   []any
+	parked []*parkedStep // in the order in which they parked
+	calls  []*call       // in the order in which they were made
+	failed *Step         // the function, where it failed
+	legacy legacy
+	keys   keys     // of the calls that the legacy was asked for
+	log    []string // who did what, for the details
+	ending func(ctx workflow.Context) error
+	leaves bool // what is done, to the run that it continues as
 }
 
 type parkedStep struct {
@@ -47,30 +48,28 @@ func (r *run) end(how func(ctx workflow.Context) error) {
 	}
 }
 
+// failure describes a step that has failed, after at most so many attempts.
+func failure(name string, err error, started time.Time, most int) Step {
+	reason, attempts := reasonOf(err, most)
+	return Step{Name: name, Reason: reason, Error: clip(messageOf(err), 1<<10), Attempts: attempts, Started: started}
+}
+
 // park waits until a person decides about a step. The error means that the
 // Workflow was canceled meanwhile.
-func (r *run) park(ctx workflow.Context, name string, failure error, started time.Time, most int) (decision, error) {
-	reason, attempts := reasonOf(failure, most)
-	p := &parkedStep{Step: Step{
-		Name:     r.unusedName(name),
-		Reason:   reason,
-		Error:    clip(messageOf(failure), 1<<10),
-		Attempts: attempts,
-		Since:    workflow.Now(ctx),
-		Started:  started,
-	}}
+func (r *run) park(ctx workflow.Context, s Step) (decision, error) {
+	s.Name, s.Since = r.unusedName(s.Name), workflow.Now(ctx)
+	p := &parkedStep{Step: s}
 	r.parked = append(r.parked, p)
-	r.parks++
 	workflow.GetLogger(ctx).Warn("parked", "step", p.Name, "reason", p.Reason, "err", p.Error)
 	r.show(ctx)
 	r.report(ctx, p)
 
 	err := r.await(ctx, p)
 	r.parked = slices.DeleteFunc(r.parked, func(other *parkedStep) bool { return other == p })
+	r.show(ctx)
 	if err != nil {
 		return decision{}, err
 	}
-	r.show(ctx)
 	return *p.decision, nil
 }
 
@@ -91,7 +90,8 @@ func (r *run) await(ctx workflow.Context, p *parkedStep) error {
 	if ok || err != nil {
 		return err
 	}
-	r.end(func(workflow.Context) error {
+	r.end(func(ctx workflow.Context) error {
+		r.clear(ctx)
 		return temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("parked at %s for %s: %s", p.Name, parkFor, p.Error), TypeExpired, nil)
 	})
@@ -128,7 +128,6 @@ func (r *run) listen(ctx workflow.Context) {
 	discard := channel(SignalDiscard, `Give the event up and close the run as failed: {"by": "you", "why": "…"}.`)
 
 	workflow.GoNamed(ctx, "parking", func(ctx workflow.Context) {
-		ctx, _ = workflow.NewDisconnectedContext(ctx)
 		selector := workflow.NewSelector(ctx)
 		selector.AddReceive(resume, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, r, c, r.resume) })
 		selector.AddReceive(resolve, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, r, c, r.resolve) })
@@ -181,7 +180,8 @@ func (r *run) discard(ctx workflow.Context, s Discard) {
 	}
 	r.note(ctx, SignalDiscard, "", s.By, s.Why)
 	p := r.parked[0]
-	r.end(func(workflow.Context) error {
+	r.end(func(ctx workflow.Context) error {
+		r.clear(ctx)
 		return temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("discarded by %s: %s (parked at %s: %s)", somebody(s.By), orNot(s.Why), p.Name, p.Error), TypeDiscarded, nil)
 	})
