@@ -3,12 +3,15 @@ package ingest
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -80,4 +83,46 @@ func FuzzSenderOf(f *testing.F) {
 		}
 		require.Contains(t, said, got)
 	})
+}
+
+// unreadable is a body that nobody should read.
+type unreadable struct{ t *testing.T }
+
+func (u unreadable) Read([]byte) (int, error) {
+	u.t.Error("a body that says it is too large was read")
+	return 0, io.EOF
+}
+
+func TestReadBody(t *testing.T) {
+	t.Parallel()
+	const limit = 16
+	for _, tt := range []struct {
+		name   string
+		body   io.Reader
+		length int64 // as the request says; -1 for a chunked one
+		want   reason
+	}{
+		{"exactly the limit", strings.NewReader(strings.Repeat("x", limit)), limit, ""},
+		{"said to be larger", unreadable{t}, limit + 1, bodyTooLarge},
+		{"chunked, larger", strings.NewReader(strings.Repeat("x", limit+1)), -1, bodyTooLarge},
+		{"chunked, the limit", strings.NewReader(strings.Repeat("x", limit)), -1, ""},
+		{"cut off", iotest.ErrReader(io.ErrUnexpectedEOF), 5, bodyUnreadable},
+		{"empty", http.NoBody, 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", tt.body)
+			r.ContentLength = tt.length
+			body, err := readBody(httptest.NewRecorder(), r, limit)
+			if tt.want == "" {
+				require.NoError(t, err)
+				require.Len(t, body, int(max(tt.length, int64(len(body)))))
+				return
+			}
+			refused, ok := errors.AsType[*refusal](err)
+			require.True(t, ok, "%v", err)
+			require.Equal(t, tt.want, refused.reason)
+			require.Nil(t, body)
+		})
+	}
 }
