@@ -40,12 +40,12 @@ func requireFailure(t *testing.T, err error, kind string) *temporal.ApplicationE
 func TestExportedMethodsAreTheActivities(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for _, system := range []any{&activities.Build{}, &activities.Forward{}, &activities.Ledger{}, &activities.Mail{}} {
+	for _, system := range []any{&activities.Alerts{}, &activities.Build{}, &activities.Forward{}, &activities.Ledger{}, &activities.Mail{}} {
 		for method := range reflect.TypeOf(system).Methods() {
 			names = append(names, method.Name)
 		}
 	}
-	require.Equal(t, []string{"TriggerBuild", "ForwardEvent", "RecordOrder", "RecordPayment", "SendReceipt"}, names)
+	require.Equal(t, []string{"CountParked", "ReportParked", "SendAlert", "TriggerBuild", "ForwardEvent", "RecordOrder", "RecordPayment", "SendReceipt"}, names)
 }
 
 func TestNotConfigured(t *testing.T) {

@@ -34,6 +34,9 @@ type Config struct {
 	// there is none. Whether it exists is not checked.
 	Providers string
 	Temporal  Temporal
+	// ParkFor is how long a run may stay parked before it closes as failed;
+	// zero means as long as it takes.
+	ParkFor time.Duration
 	// Sources are in the order of the file.
 	Sources []Source
 	// DefaultRetry is for Activities that Retry does not name.
@@ -85,6 +88,11 @@ type Source struct {
 	// Tolerance is how old a signed timestamp may be; zero means that the
 	// provider says.
 	Tolerance time.Duration
+	// ExpectEvery is how long the source may go without a delivery before
+	// somebody is told; zero means as long as it likes.
+	ExpectEvery time.Duration
+	// AlertRefused is nil when nobody is told of refused deliveries.
+	AlertRefused *AlertRefused
 
 	// The scheme of `provider: hmac`, nil when absent. These are mappings as
 	// they stand in the file, for the provider package to decode with
@@ -121,6 +129,12 @@ type Rate struct {
 	Burst int
 }
 
+// AlertRefused is how many deliveries of one source may be refused, for the
+// sender's fault (4xx) or for ours (503), before somebody is told.
+type AlertRefused struct {
+	PerMinute int
+}
+
 // Retry is how an Activity is retried. A run parks when the attempts are used
 // up.
 type Retry struct {
@@ -131,10 +145,17 @@ type Retry struct {
 	Timeout  time.Duration // of one attempt; default 30s
 }
 
-// Alerts is whom to tell about a parked run.
+// Alerts is whom to tell about parked runs and refused deliveries.
 type Alerts struct {
 	// To are notification URLs. They are secrets, because they hold tokens.
+	// With none, nobody is told of anything.
 	To []Secret
+	// WebUI is the absolute URL of Temporal's Web UI, without a trailing
+	// slash, for links to the parked runs. It is empty when absent.
+	WebUI string
+	// DigestEvery is how often, at most, a source's number of parked runs is
+	// told; default 15m.
+	DigestEvery time.Duration
 	// EscalateAfter is how long a run may stay parked before it is told about
 	// again; default 24h.
 	EscalateAfter time.Duration
@@ -176,7 +197,7 @@ func defaults() *Config {
 			Attempts: 12,
 			Timeout:  30 * time.Second,
 		},
-		Alerts: Alerts{EscalateAfter: 24 * time.Hour},
+		Alerts: Alerts{DigestEvery: 15 * time.Minute, EscalateAfter: 24 * time.Hour},
 	}
 }
 

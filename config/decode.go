@@ -16,6 +16,7 @@ type decoder struct {
 	file, dir string
 	opts      Options
 	mistakes  Mistakes
+	watched   []value // what only makes sense where somebody is told
 }
 
 // maxMistakes is how many are reported. Nobody reads more, and each repeats the

@@ -22,6 +22,7 @@ func (d *decoder) config(v value) *Config {
 		{"trusted_proxies", d.prefixes(&c.TrustedProxies, "leave it out to believe nobody's X-Forwarded-For")},
 		{"providers", d.path(&c.Providers)},
 		{"temporal", d.temporal(&c.Temporal)},
+		{"park_for", d.duration(&c.ParkFor)},
 		{"sources", d.sources(&c.Sources)},
 		{"retry", d.retry(c)},
 		{"alerts", d.alerts(&c.Alerts)},
@@ -31,6 +32,11 @@ func (d *decoder) config(v value) *Config {
 	})
 	if _, ok := has["sources"]; has != nil && !ok {
 		d.mistake(v, "no sources; %s", exampleSource)
+	}
+	if _, ok := has["alerts"]; !ok {
+		for _, watched := range d.watched {
+			d.mistake(watched, "nobody to tell; add alerts: {to: [env:ALERT_URL]}")
+		}
 	}
 	return c
 }
@@ -81,6 +87,8 @@ func (d *decoder) source(v value) Source {
 		{"rate", d.rate(&s.Rate)},
 		{"max_body", d.maxBody(&s.MaxBody)},
 		{"tolerance", d.duration(&s.Tolerance)},
+		{"expect_every", d.duration(&s.ExpectEvery)},
+		{"alert_refused", d.alertRefused(&s.AlertRefused)},
 		{"signature", d.raw(&s.Signature, "a mapping")},
 		{"secret", d.raw(&s.SecretFormat, `a mapping that says how secrets are encoded (the secrets themselves go under "secrets")`)},
 		{"event", d.raw(&s.Event, "a mapping")},
@@ -88,6 +96,11 @@ func (d *decoder) source(v value) Source {
 	})
 	if has == nil {
 		return s
+	}
+	for _, key := range []string{"expect_every", "alert_refused"} {
+		if watched, ok := has[key]; ok {
+			d.watched = append(d.watched, watched)
+		}
 	}
 	if _, ok := has["provider"]; !ok {
 		d.mistake(v, "no provider; add provider: with the name of who sends")
@@ -165,6 +178,24 @@ func (d *decoder) rate(to **Rate) func(value) {
 			r.Burst = int(math.Ceil(r.PerSecond))
 		}
 		*to = &r
+	}
+}
+
+func (d *decoder) alertRefused(to **AlertRefused) func(value) {
+	return func(v value) {
+		var a AlertRefused
+		has := d.fields(v, []field{{"per_minute", func(v value) {
+			if n, ok := d.whole(v, "a whole number"); ok {
+				a.PerMinute = n
+			}
+		}}})
+		if has == nil {
+			return
+		}
+		if _, ok := has["per_minute"]; !ok {
+			d.mistake(v, "no per_minute; add per_minute: with how many deliveries may be refused")
+		}
+		*to = &a
 	}
 }
 
@@ -265,6 +296,8 @@ func (d *decoder) alerts(to *Alerts) func(value) {
 	return func(v value) {
 		has := d.fields(v, []field{
 			{"to", d.secrets(&to.To, "name at least one place, or leave out alerts")},
+			{"web_ui", d.publicURL(&to.WebUI)},
+			{"digest_every", d.duration(&to.DigestEvery)},
 			{"escalate_after", d.duration(&to.EscalateAfter)},
 		})
 		if _, ok := has["to"]; has != nil && !ok {

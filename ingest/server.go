@@ -30,6 +30,8 @@ type Options struct {
 	PublicURL string
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	// Watch counts what becomes of deliveries; nil for none.
+	Watch *Watch
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -41,6 +43,7 @@ type Server struct {
 	logger    *slog.Logger
 	publicURL string
 	proxies   []netip.Prefix
+	watch     *Watch
 	now       func() time.Time
 }
 
@@ -55,6 +58,7 @@ func New(o Options) *Server {
 		logger:    o.Logger,
 		publicURL: strings.TrimRight(o.PublicURL, "/"),
 		proxies:   o.TrustedProxies,
+		watch:     o.Watch,
 		now:       o.Now,
 	}
 }
@@ -78,10 +82,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if broken := recover(); broken != nil {
 			s.logger.Error("a delivery broke its handler", append(n.attributes(), "err", fmt.Sprint(broken), "stack", string(debug.Stack()))...)
 			writeRefusal(w, refuse(internal, nil))
+			s.watch.refused(n.source, internal)
 		}
 	}()
 	err := s.receive(w, r, n)
 	if err == nil {
+		s.watch.took(n.source, n.outcome)
 		s.logger.Info("delivery", append(n.attributes(), "outcome", n.outcome)...)
 		return
 	}
@@ -90,6 +96,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		refused = refuse(internal, err)
 	}
 	status := writeRefusal(w, refused)
+	s.watch.refused(n.source, refused.reason)
 	s.logger.Log(r.Context(), levelOf(status), "delivery", append(n.attributes(), "outcome", "refused", "status", status, "err", refused)...)
 }
 
@@ -128,7 +135,7 @@ const (
 
 // Serve takes deliveries from the listener until ctx ends. It then refuses new
 // connections, lets the requests in flight finish for at most drain, and
-// returns nil.
+// returns nil. The Watch ends with ctx.
 func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration) error {
 	server := &http.Server{
 		Handler:           s.Handler(),
@@ -139,6 +146,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
+	watching, stopWatching := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		s.watch.run(watching)
+	}()
+	defer func() {
+		stopWatching()
+		<-watched
+	}()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	select {

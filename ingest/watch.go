@@ -93,7 +93,7 @@ type watched struct {
 	expectEvery time.Duration // 0: silence is not watched
 	refusals    minute
 	taken       time.Time // the last one, or the start
-	over        time.Time // when refusals were last above perMinute
+	above       time.Time // when refusals were last above perMinute
 	told        map[TroubleKind]bool
 	retry       time.Time // when to tell again after a failure
 }
@@ -215,9 +215,9 @@ func (s *watched) refusing(now time.Time) Trouble {
 	n, reasons := s.refusals.last(now)
 	above := s.perMinute > 0 && n > s.perMinute
 	if above {
-		s.over = now
+		s.above = now
 	}
-	if !above && (!s.told[TroubleRefused] || now.Sub(s.over) >= calm) {
+	if !above && (!s.told[TroubleRefused] || now.Sub(s.above) >= calm) {
 		return Trouble{Kind: TroubleRefused, Over: true}
 	}
 	return Trouble{Kind: TroubleRefused, Refused: n, Reasons: reasons}

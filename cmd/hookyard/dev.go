@@ -107,6 +107,9 @@ func dev(ctx context.Context, env environment, o devOptions) error {
 		return err
 	}
 
+	if server.cmd != nil && set.Alerts.WebUI == "" {
+		set.Alerts.WebUI = "http://" + net.JoinHostPort(defaultHost, strconv.Itoa(o.uiPort))
+	}
 	s := &system{setting: set, temporal: options, home: home, logger: logger, drain: 10 * time.Second, edge: true, worker: true, listener: l}
 	return s.run(ctx, func() { fmt.Fprint(env.stdout, banner(set, l, options, o, home, server.cmd != nil)) })
 }

@@ -38,6 +38,7 @@ func load(path string, options config.Options) (*setting, error) {
 	mistakes = append(mistakes, found...)
 	mistakes = append(mistakes, checkRetry(cfg)...)
 	mistakes = append(mistakes, checkForward(cfg)...)
+	mistakes = append(mistakes, checkAlerts(cfg)...)
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}

@@ -34,7 +34,8 @@ Start with "hookyard dev": it runs everything on this machine.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		devCommand(env), serveCommand(env), setupCommand(env), checkCommand(env),
-		sendCommand(env), verifyCommand(env), versionCommand(env),
+		sendCommand(env), verifyCommand(env), alertsCommand(env), versionCommand(env),
+		parkedCommand(env), resumeCommand(env), resolveCommand(env), amendCommand(env), discardCommand(env), resetCommand(env),
 	)
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {

@@ -109,6 +109,10 @@ func (s *system) run(ctx context.Context, ready func()) (err error) {
 			return err
 		}
 	}
+	watch, err := watchEdge(s.Config, s.logger)
+	if err != nil {
+		return err
+	}
 	s.logger.Info("edge started", "listen", l.Addr().String(), "sources", len(s.sources))
 	if ready != nil {
 		ready()
@@ -121,6 +125,7 @@ func (s *system) run(ctx context.Context, ready func()) (err error) {
 		Logger:         s.logger,
 		PublicURL:      s.publicURL(l),
 		TrustedProxies: s.TrustedProxies,
+		Watch:          watch,
 	})
 	if err := edge.Serve(ctx, l, s.drain); err != nil {
 		return err
@@ -175,6 +180,9 @@ func (s *system) work(ctx context.Context, c client.Client) error {
 	}
 	if err != nil {
 		return err
+	}
+	if steps.Alerts, err = openAlerts(s.Config, c, s.temporal.Namespace); err != nil {
+		return errors.Join(err, steps.close())
 	}
 	return errors.Join(runWorker(ctx, c, s.Config, steps, s.logger), steps.close())
 }

@@ -29,13 +29,17 @@ type steps struct {
 	Mail    *activities.Mail
 	Build   *activities.Build
 	Forward *activities.Forward
+	Alerts  *activities.Alerts
 }
 
-// activityNames lists the Activities there are.
+// activityNames lists the Activities that the config may name.
 func activityNames() []string {
 	var names []string
 	t := reflect.TypeFor[steps]()
 	for field := range t.Fields() {
+		if field.Type == reflect.TypeFor[*activities.Alerts]() {
+			continue // attempted as their Workflow says, whatever the config does
+		}
 		for method := range field.Type.Methods() {
 			names = append(names, method.Name)
 		}
@@ -157,7 +161,7 @@ const workerStopTimeout = 20 * time.Second
 // interceptors are around every Workflow, the outermost first.
 func interceptors(cfg *config.Config) []interceptor.WorkerInterceptor {
 	return []interceptor.WorkerInterceptor{
-		parking.New(parking.Options{Fits: workflows.Fits(workflows.All())}),
+		parking.New(parking.Options{ParkFor: cfg.ParkFor, Fits: workflows.Fits(workflows.All())}),
 		policies(cfg),
 	}
 }
@@ -181,6 +185,7 @@ func runWorker(ctx context.Context, c client.Client, cfg *config.Config, s *step
 		w.RegisterActivity(s.Mail)
 		w.RegisterActivity(s.Build)
 		w.RegisterActivity(s.Forward)
+		w.RegisterActivity(s.Alerts)
 		err := w.Start()
 		if err == nil {
 			logger.Info("worker started", "task_queue", cfg.Temporal.TaskQueue)

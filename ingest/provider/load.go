@@ -23,6 +23,9 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text)
 }
 
+// reserved is the first part of the Workflow Types that are not an event's.
+const reserved = "hookyard"
+
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
 // load reads one provider file of fsys. Samples are paths beside it.
@@ -45,6 +48,9 @@ func load(fsys fs.FS, file string) (*Provider, []Problem) {
 	}
 	if !nameForm.MatchString(spec.Name) {
 		c.problem("name", "name %q: want lower-case letters, digits and dashes", spec.Name)
+	}
+	if spec.Name == reserved {
+		c.problem("name", "name %q is kept for Hookyard's own Workflows; choose another", spec.Name)
 	}
 	p := c.compile(spec)
 	p.samples = c.readSamples(fsys, spec.Samples)

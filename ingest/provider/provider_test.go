@@ -287,6 +287,7 @@ event: {id: [json:id], type: [json:type]}
 		{"no id", "id: [json:id], ", "", `acme.yaml:8: event.id is missing`},
 		{"bad source", "json:id", "jsn:id", `acme.yaml:8: event.id: "jsn:id" is not a value source`},
 		{"bad name", "name: acme", "name: Acme Inc", `acme.yaml:1: name "Acme Inc": want lower-case`},
+		{"kept name", "name: acme", "name: hookyard", `acme.yaml:1: name "hookyard" is kept for Hookyard's own`},
 		{"no header", "  header: X-Acme-Signature\n", "", `acme.yaml:3: signature.header is missing`},
 		{"no such sample", "event:", "samples: {a: nowhere.json}\nevent:", `acme.yaml:8: sample "a": open nowhere.json`},
 		{"greets everything", "event:", "handshakes: [{answer: {body: hi}}]\nevent:", `acme.yaml:8: handshake 1 answers every POST`},

@@ -3,7 +3,6 @@ package parking
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -101,7 +100,7 @@ func (r *run) leave() legacy {
 func inherit(ctx workflow.Context) legacy {
 	var left legacy
 	if p := interceptor.WorkflowHeader(ctx)[legacyKey]; p != nil {
-		if err := json.Unmarshal(p.GetData(), &left); err != nil {
+		if err := converter.GetDefaultDataConverter().FromPayload(p, &left); err != nil {
 			workflow.GetLogger(ctx).Error("what the run before has done cannot be read; it is done again", "err", err)
 		}
 	}
@@ -121,11 +120,11 @@ func (r *run) startOver(ctx workflow.Context) error {
 func (o *outbound) NewContinueAsNewError(ctx workflow.Context, function any, args ...any) error {
 	if o.run.leaves {
 		if left := o.run.leave(); len(left.Done) > 0 || left.Failed != nil {
-			data, _ := json.Marshal(left) // texts and bytes always marshal
-			interceptor.WorkflowHeader(ctx)[legacyKey] = &commonpb.Payload{
-				Metadata: map[string][]byte{converter.MetadataEncoding: []byte(converter.MetadataEncodingJSON)},
-				Data:     data,
+			p, err := converter.GetDefaultDataConverter().ToPayload(left)
+			if err != nil {
+				return err
 			}
+			interceptor.WorkflowHeader(ctx)[legacyKey] = p
 		}
 	}
 	return o.Next.NewContinueAsNewError(ctx, function, args...)

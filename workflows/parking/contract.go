@@ -45,8 +45,8 @@ type Discard struct {
 // Amend starts the Workflow over with a corrected payload. Exactly one of
 // Payload and Base64 is given.
 type Amend struct {
-	// Payload is the corrected payload where that is JSON. On its way it
-	// loses the blanks between its parts; Base64 loses nothing.
+	// Payload is the corrected payload where that is JSON. A client that
+	// encodes this type loses the blanks in it; Base64 loses nothing.
 	Payload json.RawMessage `json:"payload,omitempty"`
 	// Base64 is the corrected payload where it is not.
 	Base64 string `json:"payload_base64,omitempty"`
@@ -74,6 +74,18 @@ const (
 	ReasonPanic       Reason = "panic"       // the Workflow's code broke
 	ReasonFailed      Reason = "failed"      // the Workflow returned an error, or a step failed in another way
 )
+
+// Reasons lists them, as HookParkReason has them.
+func Reasons() []string {
+	return []string{
+		string(ReasonExhausted), string(ReasonPermanent), string(ReasonTimeout), string(ReasonUndecodable),
+		string(ReasonUnhandled), string(ReasonPanic), string(ReasonFailed),
+	}
+}
+
+// ReportActivity is the Activity that a run schedules when something parks, to
+// have somebody told. It is none of the Workflow's steps.
+const ReportActivity = "ReportParked"
 
 // The types of the errors that a run is closed with on purpose.
 const (
@@ -105,7 +117,8 @@ type Step struct {
 	// Attempts is how often it was tried before it parked; 0 where that is
 	// not known.
 	Attempts int `json:"attempts,omitempty"`
-	// Since is when it parked, and Started when it was first scheduled.
+	// Since is when it parked: another time at every park, so that it tells
+	// one park of a step from the next. Started is when it was scheduled.
 	Since   time.Time `json:"since"`
 	Started time.Time `json:"started"`
 }

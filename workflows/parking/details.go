@@ -74,39 +74,51 @@ func oneLine(text string) string { return clip(strings.Join(strings.Fields(text)
 // details is the run's page in Markdown.
 func (r *run) details(ctx workflow.Context) string {
 	var b strings.Builder
-	id := workflow.GetInfo(ctx).WorkflowExecution.ID
 	for _, p := range r.parked {
-		fmt.Fprintf(&b, "### Parked at %s: %s\n\n", p.Name, p.Reason)
-		tried := ""
-		if p.Attempts > 0 {
-			tried = fmt.Sprintf("%d attempts over %s, ", p.Attempts, p.Since.Sub(p.Started).Round(time.Second))
-		}
-		fmt.Fprintf(&b, "%ssince %s UTC. The last error:\n\n", tried, p.Since.UTC().Format(time.DateTime))
-		fmt.Fprintf(&b, "```\n%s\n```\n\n", strings.ReplaceAll(p.Error, "```", "'''"))
+		b.WriteString(p.details())
 	}
 	if len(r.parked) > 0 {
-		r.describePayload(&b)
-		fmt.Fprintf(&b, "To go on, send a Signal from this page, or\n\n```\n")
-		fmt.Fprintf(&b, "hookyard resume  %[1]s                      # try again from here\n", id)
-		fmt.Fprintf(&b, "hookyard resolve %[1]s --step %[2]s --result null --why …   # it was done by hand\n", id, r.parked[0].Name)
-		fmt.Fprintf(&b, "hookyard amend   %[1]s                      # correct the payload and start over\n", id)
-		fmt.Fprintf(&b, "hookyard discard %[1]s --why …              # give it up\n```\n\n", id)
+		b.WriteString(r.payloadDetails())
+		b.WriteString(howTo(workflow.GetInfo(ctx).WorkflowExecution.ID, r.parked[0].Name))
 	}
 	if len(r.log) > 0 {
-		fmt.Fprintf(&b, "### What was done\n\n%s\n", strings.Join(r.log, "\n"))
+		b.WriteString("### What was done\n\n" + strings.Join(r.log, "\n") + "\n")
 	}
 	return b.String()
 }
 
-func (r *run) describePayload(b *strings.Builder) {
+func (p *parkedStep) details() string {
+	tried := ""
+	if p.Attempts > 0 {
+		tried = fmt.Sprintf("%d attempts over %s, ", p.Attempts, p.Since.Sub(p.Started).Round(time.Second))
+	}
+	return fmt.Sprintf("### Parked at %s: %s\n\n%ssince %s UTC. The last error:\n\n```\n%s\n```\n\n",
+		p.Name, p.Reason, tried, p.Since.UTC().Format(time.DateTime), strings.ReplaceAll(p.Error, "```", "'''"))
+}
+
+// howTo is what there is to copy and paste.
+func howTo(workflowID, step string) string {
+	return fmt.Sprintf(`To go on, send a Signal from this page, or
+
+%[1]s
+hookyard resume  %[2]s                      # try again from here
+hookyard resolve %[2]s --step %[3]s --result null --why …   # it was done by hand
+hookyard amend   %[2]s                      # correct the payload and start over
+hookyard discard %[2]s --why …              # give it up
+%[1]s
+
+`, "```", workflowID, step)
+}
+
+func (r *run) payloadDetails() string {
 	p := r.payload()
 	if p == nil {
-		return
+		return ""
 	}
 	ev, _ := r.event()
 	kind := ev.ContentType
 	if kind == "" {
 		kind = string(p.GetMetadata()[converter.MetadataEncoding])
 	}
-	fmt.Fprintf(b, "The payload is %s, %d bytes.\n\n", oneLine(kind), len(p.GetData()))
+	return fmt.Sprintf("The payload is %s, %d bytes.\n\n", oneLine(kind), len(p.GetData()))
 }

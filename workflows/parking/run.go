@@ -201,16 +201,13 @@ func (r *run) report(ctx workflow.Context, p *parkedStep) {
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumAttempts: 5},
 		Summary:             "alert",
 	})
-	r.out.ExecuteActivity(unbound, reportActivity, report{
+	r.out.ExecuteActivity(unbound, ReportActivity, report{
 		Source: ev.Source, EventType: ev.Type, WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
 		Step: p.Name, Reason: string(p.Reason), Error: p.Error,
 	})
 }
 
-// reportActivity is called by name: a step of another package's.
-const reportActivity = "ReportParked"
-
-// report is its argument.
+// report is the argument of ReportActivity.
 type report struct {
 	Source     string `json:"source"`
 	EventType  string `json:"event_type"`

@@ -1,0 +1,387 @@
+package activities_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/hookyard/hookyard/activities"
+)
+
+// hidden is in every URL of these tests, and must be in nothing else.
+const hidden = "T0k3n"
+
+// to returns the channel that posts JSON to the server.
+func to(t *testing.T, ref, serverURL string) *activities.Channel {
+	c, err := activities.OpenChannel(ref, "generic+"+serverURL+"/"+hidden+"?template=json&$token="+hidden)
+	require.NoError(t, err)
+	return c
+}
+
+// temporalOf is an AlertClient of runs that it holds.
+type temporalOf struct {
+	runs    []*workflowpb.WorkflowExecutionInfo
+	fails   error
+	queries []string
+
+	mu      sync.Mutex
+	started []client.StartWorkflowOptions
+	input   activities.AlertInput
+}
+
+func (f *temporalOf) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if name != activities.AlertWorkflow {
+		return nil, fmt.Errorf("started %v", name)
+	}
+	f.started = append(f.started, o)
+	f.input = args[0].(activities.AlertInput)
+	return nil, f.fails
+}
+
+func (f *temporalOf) CountWorkflow(_ context.Context, r *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	f.queries = append(f.queries, r.GetQuery())
+	return &workflowservice.CountWorkflowExecutionsResponse{Count: int64(len(f.runs))}, f.fails
+}
+
+func (f *temporalOf) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	f.queries = append(f.queries, r.GetQuery())
+	from := len(r.GetNextPageToken())
+	end := min(from+int(r.GetPageSize()), len(f.runs))
+	page := &workflowservice.ListWorkflowExecutionsResponse{Executions: f.runs[from:end]}
+	if end < len(f.runs) {
+		page.NextPageToken = make([]byte, end)
+	}
+	return page, nil
+}
+
+// parkedRun is a run as a list shows it; without steps it has no memo.
+func parkedRun(id, reason string, started time.Time, steps ...time.Time) *workflowpb.WorkflowExecutionInfo {
+	run := &workflowpb.WorkflowExecutionInfo{
+		Execution:        &commonpb.WorkflowExecution{WorkflowId: id, RunId: "run-" + id},
+		StartTime:        timestamppb.New(started),
+		SearchAttributes: &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{"HookParkReason": {Data: []byte(`"` + reason + `"`)}}},
+	}
+	if len(steps) > 0 {
+		var parked []string
+		for _, since := range steps {
+			parked = append(parked, fmt.Sprintf(`{"name":"A","since":%q}`, since.Format(time.RFC3339)))
+		}
+		memo := `{"steps":[` + strings.Join(parked, ",") + `]}`
+		run.Memo = &commonpb.Memo{Fields: map[string]*commonpb.Payload{"HookParked": {Data: []byte(memo)}}}
+	}
+	return run
+}
+
+func TestReportParked(t *testing.T) {
+	t.Parallel()
+	fake := &temporalOf{}
+	a := &activities.Alerts{
+		Channels: []*activities.Channel{to(t, "env:A", "http://127.0.0.1:1")}, Client: fake, TaskQueue: "queue",
+		DigestEvery: time.Minute, EscalateAfter: time.Hour,
+	}
+	report := activities.ParkedReport{Source: "stripe", WorkflowID: "stripe:evt_1", Step: "SendReceipt", Reason: "exhausted"}
+	require.NoError(t, run(t, a.ReportParked, report))
+	require.Len(t, fake.started, 1)
+	o := fake.started[0]
+	require.Equal(t, "hookyard/alerts/stripe", o.ID)
+	require.Equal(t, "queue", o.TaskQueue)
+	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, o.WorkflowIDConflictPolicy)
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, o.WorkflowIDReusePolicy)
+	require.Equal(t, activities.AlertInput{Report: report, DigestEvery: time.Minute, EscalateAfter: time.Hour}, fake.input)
+
+	fake.fails = errors.New("connection refused")
+	requireFailure(t, run(t, a.ReportParked, report), activities.Unavailable)
+}
+
+func TestReportParkedToNobody(t *testing.T) {
+	t.Parallel()
+	fake := &temporalOf{}
+	require.NoError(t, run(t, (&activities.Alerts{Client: fake}).ReportParked, activities.ParkedReport{Source: "stripe"}))
+	require.Empty(t, fake.started)
+	require.NoError(t, run(t, (*activities.Alerts)(nil).ReportParked, activities.ParkedReport{Source: "stripe"}))
+}
+
+func countParked(t *testing.T, fake *temporalOf, source string) (activities.ParkedCount, error) {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	a := &activities.Alerts{Client: fake}
+	env.RegisterActivity(a)
+	result, err := env.ExecuteActivity(a.CountParked, source)
+	var counted activities.ParkedCount
+	if err == nil {
+		require.NoError(t, result.Get(&counted))
+	}
+	return counted, err
+}
+
+func TestCountParked(t *testing.T) {
+	t.Parallel()
+	fake := &temporalOf{}
+	counted, err := countParked(t, fake, `a"b\`)
+	require.NoError(t, err)
+	require.Equal(t, activities.ParkedCount{}, counted)
+	require.Equal(t, []string{`HookState="parked" AND HookSource="a\"b\\" AND ExecutionStatus="Running"`}, fake.queries)
+
+	// More than a page of them, and the oldest is the one parked first, which
+	// is neither the one that started first nor the last one listed.
+	for i := range 600 {
+		fake.runs = append(fake.runs, parkedRun(fmt.Sprint("stripe:", i), "exhausted", noon.Add(-time.Hour), noon))
+	}
+	fake.runs[7] = parkedRun("stripe:old", "permanent", noon.Add(-2*time.Minute), noon, noon.Add(-time.Minute))
+	counted, err = countParked(t, fake, "stripe")
+	require.NoError(t, err)
+	require.Equal(t, activities.ParkedCount{
+		Runs:    600,
+		Reasons: map[string]int{"exhausted": 599, "permanent": 1},
+		Oldest:  &activities.ParkedRun{WorkflowID: "stripe:old", RunID: "run-stripe:old", Since: noon.Add(-time.Minute)},
+	}, counted)
+
+	// Without a memo it is as if they had parked at their start.
+	fake.runs = []*workflowpb.WorkflowExecutionInfo{parkedRun("stripe:1", "exhausted", noon)}
+	counted, err = countParked(t, fake, "stripe")
+	require.NoError(t, err)
+	require.Equal(t, noon, counted.Oldest.Since)
+
+	fake.fails = errors.New("rate limit")
+	_, err = countParked(t, fake, "stripe")
+	requireFailure(t, err, activities.Unavailable)
+}
+
+var parkedAlert = activities.Alert{
+	Kind: activities.AlertParked, Source: "stripe", Count: activities.ParkedCount{Runs: 1},
+	Report: &activities.ParkedReport{
+		Source: "stripe", EventType: "invoice.paid", WorkflowID: "stripe:evt_1", RunID: "r1",
+		Step: "SendReceipt", Reason: "exhausted", Error: "mail server: 421\r\n<!channel> @everyone " + strings.Repeat("x", 2000),
+	},
+}
+
+// posted is what the generic webhook gets.
+type posted struct{ Title, Message, Source, Link, Key, Over string }
+
+func decoded(t *testing.T, body []byte) posted {
+	var p posted
+	require.NoError(t, json.Unmarshal(body, &p), "%s", body)
+	return p
+}
+
+func TestSendAlert(t *testing.T) {
+	t.Parallel()
+	oldest := &activities.ParkedRun{WorkflowID: "stripe:evt_9", RunID: "r9", Since: noon}
+	reasons := map[string]int{"permanent": 2, "exhausted": 338}
+	const (
+		ui   = "https://ui.example.com/namespaces/default/workflows"
+		list = ui + "?query=HookState%3D%22parked%22+AND+HookSource%3D%22stripe%22+AND+ExecutionStatus%3D%22Running%22"
+		rest = "exhausted 338, permanent 2\nThe oldest, since 2026-03-01 12:00:00 UTC: " + ui + "/stripe:evt_9/r9/history\n" +
+			"All that are parked: " + list + "\nOnce the cause is gone: hookyard resume --all --source stripe"
+	)
+	for _, tt := range []struct {
+		alert activities.Alert
+		want  posted
+	}{
+		{parkedAlert, posted{
+			Title: "stripe: invoice.paid is parked at SendReceipt (exhausted)", Link: ui + "/stripe:evt_1/r1/history",
+			Message: "mail server: 421 < !channel> @ everyone " + strings.Repeat("x", 400-len("mail server: 421\r\n<!channel> @everyone ")) +
+				"\nRun: " + ui + "/stripe:evt_1/r1/history\nAll that are parked: " + list +
+				"\nOnce the cause is gone: hookyard resume --all --source stripe",
+		}},
+		{activities.Alert{Kind: activities.AlertDigest, Before: 1, Count: activities.ParkedCount{Runs: 340, Reasons: reasons, Oldest: oldest}}, posted{
+			Title: "stripe: 340 runs are parked (1 at the last message)", Link: list, Message: rest,
+		}},
+		{activities.Alert{Kind: activities.AlertEscalated, Count: activities.ParkedCount{Runs: 1, Reasons: reasons, Oldest: oldest}}, posted{
+			Title: "stripe: 1 run is still parked, the oldest since 2026-03-01 12:00:00 UTC", Link: list, Message: rest,
+		}},
+		{activities.Alert{Kind: activities.AlertCleared, Before: 340}, posted{
+			Title: "stripe: nothing is parked any more", Link: list, Over: "true",
+		}},
+	} {
+		in := newInbox(t, accept)
+		a := &activities.Alerts{
+			Channels: []*activities.Channel{to(t, "env:A", in.URL)},
+			Links:    activities.Links{WebUI: "https://ui.example.com", Namespace: "default"},
+		}
+		tt.alert.Source = "stripe"
+		require.NoError(t, run(t, a.SendAlert, tt.alert))
+		req, body := in.only(t)
+		require.Equal(t, "/"+hidden, req.URL.Path)
+		tt.want.Source, tt.want.Key = "stripe", "hookyard/alerts/stripe"
+		if tt.want.Over == "" {
+			tt.want.Over = "false"
+		}
+		tt.want.Message = strings.TrimSuffix(tt.want.Title+"\n"+tt.want.Message, "\n")
+		require.Equal(t, tt.want, decoded(t, body))
+	}
+}
+
+// TestSendAlertWithoutWebUI sees that a message names runs where it cannot
+// link to them.
+func TestSendAlertWithoutWebUI(t *testing.T) {
+	t.Parallel()
+	in := newInbox(t, accept)
+	a := &activities.Alerts{Channels: []*activities.Channel{to(t, "env:A", in.URL)}}
+	require.NoError(t, run(t, a.SendAlert, parkedAlert))
+	_, body := in.only(t)
+	require.Contains(t, decoded(t, body).Message, "\nRun: stripe:evt_1\nOnce the cause is gone")
+}
+
+// TestSendAlertRetriesWhatFailed runs it as Temporal does, attempt by attempt.
+func TestSendAlertRetriesWhatFailed(t *testing.T) {
+	t.Parallel()
+	up, attempts := newInbox(t, accept), 0
+	down := newInbox(t, func(w http.ResponseWriter, _ *http.Request) {
+		if attempts++; attempts < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(hidden))
+		}
+	})
+	gone := to(t, "env:GONE", "http://127.0.0.1:1")
+	a := &activities.Alerts{Channels: []*activities.Channel{to(t, "env:UP", up.URL), to(t, "env:DOWN", down.URL), gone}}
+
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.RegisterActivity(a)
+	env.ExecuteWorkflow(func(ctx workflow.Context) error {
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, MaximumAttempts: 4},
+		})
+		return workflow.ExecuteActivity(ctx, a.SendAlert, parkedAlert).Get(ctx, nil)
+	})
+	failed := env.GetWorkflowError()
+	require.ErrorContains(t, failed, "1 of 3 channels did not take the message: generic (env:GONE): it failed: connection refused")
+	require.NotContains(t, failed.Error(), hidden)
+	require.Len(t, up.requests, 1)
+	require.Len(t, down.requests, 3)
+}
+
+// TestChannelsKeepTheirSecret makes channels fail in every way there is, and
+// looks for their token in all that can be read of it.
+func TestChannelsKeepTheirSecret(t *testing.T) {
+	t.Parallel()
+	answer := func(status int, body string) string {
+		return newInbox(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(body))
+		}).URL
+	}
+	mail := newMailServer(t, map[string]string{"RCPT": "550 no " + hidden + " here"})
+	for _, tt := range []struct{ url, says string }{
+		{"generic+" + answer(401, "no "+hidden) + "/" + hidden, "it failed: 401"},
+		{"generic+" + answer(429, "") + "/?key=" + hidden + "&401=1", "it failed: 429"},
+		{"generic+http://127.0.0.1:1/" + hidden, "it failed: connection refused"},
+		{"generic+http://" + hidden + ".invalid/x", "it failed"},
+		{"generic+http://snake_case.invalid/x", "it failed"}, // a word as services answer, but ours
+		{"gotify://127.0.0.1:1/A" + hidden + "abcdefghi?disabletls=yes", "it failed"},
+		{mail.URL + "/?usestarttls=no&from=a@example.com&to=" + hidden + "@example.com", "it failed: 550"},
+		{"ntfy://user:" + hidden + "@127.0.0.1:1/topic?scheme=http", "it failed"},
+	} {
+		c, err := activities.OpenChannel("env:A", tt.url)
+		require.NoError(t, err, tt.url)
+		err = c.Send(t.Context(), activities.Message{Title: "t", Text: "x"})
+		require.ErrorContains(t, err, tt.says)
+		var log strings.Builder
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "err", err, "channel", c)
+		for _, text := range []string{err.Error(), log.String(), fmt.Sprintf("%v %+v %#v %s", c, []any{c}, c, activities.Alerts{Channels: []*activities.Channel{c}}.Channels)} {
+			require.NotContains(t, strings.ToLower(text), strings.ToLower(hidden), "%s", tt.url)
+			require.NotContains(t, text, "snake_case")
+		}
+	}
+}
+
+func TestOpenChannelRefuses(t *testing.T) {
+	t.Parallel()
+	for url, says := range map[string]string{
+		"":                        "it is not a URL such as",
+		hidden:                    "it is not a URL such as",
+		"://" + hidden:            "it is not a URL such as",
+		hidden + "://x":           "its scheme names no service; known: bark, discord, generic,",
+		"logger://" + hidden:      "its scheme names no service",
+		"slack://" + hidden:       `it is not what "slack" URLs look like`,
+		"pagerduty:///" + hidden:  `it is not what "pagerduty" URLs look like`,
+		"slack+https://" + hidden: `it is not what "slack" URLs look like`,
+	} {
+		_, err := activities.OpenChannel("env:A", url)
+		require.ErrorContains(t, err, says, "%q", url)
+		require.NotContains(t, err.Error(), hidden)
+	}
+	for _, url := range []string{
+		"slack://hook:WNA3PBYV6-F20DUQND3RQ-Webc4MAvoacrpPakR8phF0zi@webhook",
+		"pagerduty:///0123456789abcdef0123456789abcdef",
+		"matrix://user:password@127.0.0.1:1/", // would sign in
+		"discord://token@123456789",
+	} {
+		c, err := activities.OpenChannel("env:A", url)
+		require.NoError(t, err, url)
+		require.Contains(t, c.Name(), " (env:A)")
+	}
+}
+
+// TestSendMail sees that a mail's subject says what it is about, whatever the
+// event type holds.
+func TestSendMail(t *testing.T) {
+	t.Parallel()
+	server := newMailServer(t, nil)
+	c, err := activities.OpenChannel("env:A", server.URL+"/?usestarttls=no&from=a@example.com&to=b@example.com")
+	require.NoError(t, err)
+	alert := parkedAlert
+	report := *alert.Report
+	report.EventType = "a\r\nBcc: everybody@example.com"
+	alert.Report = &report
+	require.NoError(t, run(t, (&activities.Alerts{Channels: []*activities.Channel{c}}).SendAlert, alert))
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	require.Len(t, server.mails, 1)
+	require.Contains(t, server.mails[0], "Subject: stripe: a Bcc: everybody@example.com is parked at SendReceipt (exhausted)")
+	require.NotContains(t, server.mails[0], "\nBcc:")
+}
+
+// TestChannelThatHangs sees that a service that never answers takes neither
+// the time of a caller nor goroutines without end.
+func TestChannelThatHangs(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	in := newInbox(t, func(http.ResponseWriter, *http.Request) { <-release })
+	c := to(t, "env:A", in.URL)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	var hung, refused int
+	var mu sync.Mutex
+	var sending sync.WaitGroup
+	for range 10 {
+		sending.Go(func() {
+			err := c.Send(ctx, activities.Message{Title: "t"})
+			mu.Lock()
+			defer mu.Unlock()
+			switch err.Error() {
+			case "no answer in time":
+				hung++
+			case "4 earlier messages have had no answer yet":
+				refused++
+			}
+		})
+	}
+	sending.Wait()
+	require.Equal(t, []int{4, 6}, []int{hung, refused})
+	close(release)
+	require.Eventually(t, func() bool {
+		return c.Send(t.Context(), activities.Message{Title: "t"}) == nil
+	}, 10*time.Second, 10*time.Millisecond, "they are free again")
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/workflows/parking"
+)
+
+// eventRun is an event's run, as Temporal lists and describes it.
+type eventRun struct {
+	ID, RunID         string
+	WorkflowType      string
+	Source, EventType string
+	Status            enumspb.WorkflowExecutionStatus
+	Started, Closed   time.Time      // Closed is zero in an open run
+	Steps             []parking.Step // what is parked, in the order in which it parked
+}
+
+// newEventRun reads what Temporal says about a run. What is missing or cannot
+// be read stays empty: a run is listed all the same.
+func newEventRun(info *workflowpb.WorkflowExecutionInfo) eventRun {
+	r := eventRun{
+		ID:           info.GetExecution().GetWorkflowId(),
+		RunID:        info.GetExecution().GetRunId(),
+		WorkflowType: info.GetType().GetName(),
+		Status:       info.GetStatus(),
+		Started:      info.GetStartTime().AsTime(),
+	}
+	if info.GetCloseTime() != nil {
+		r.Closed = info.GetCloseTime().AsTime()
+	}
+	attributes := info.GetSearchAttributes().GetIndexedFields()
+	r.Source, _ = decoded[string](attributes[ingest.SourceAttribute.GetName()])
+	r.EventType, _ = decoded[string](attributes[ingest.EventTypeAttribute.GetName()])
+	parked, _ := decoded[parking.Parked](info.GetMemo().GetFields()[parking.MemoKey])
+	r.Steps = parked.Steps
+	return r
+}
+
+// decoded reads a payload as the worker has written it.
+func decoded[T any](p *commonpb.Payload) (value T, ok bool) {
+	ok = p != nil && converter.GetDefaultDataConverter().FromPayload(p, &value) == nil
+	return value, ok
+}
+
+// open reports a run that can still be sent something.
+func (r eventRun) open() bool { return r.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
+
+// parked reports a run that waits for a person.
+func (r eventRun) parked() bool { return r.open() && len(r.Steps) > 0 }
+
+// stoppedAt is when the run came to a stop: when it closed or, in an open run,
+// since when its oldest parked step is parked.
+func (r eventRun) stoppedAt() time.Time {
+	if !r.open() || len(r.Steps) == 0 {
+		return r.Closed
+	}
+	return slices.MinFunc(r.Steps, func(a, b parking.Step) int { return a.Since.Compare(b.Since) }).Since
+}
+
+func (r eventRun) stepNames() []string {
+	var names []string
+	for _, s := range r.Steps {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// reasons lists why the run is parked, each reason once.
+func (r eventRun) reasons() string {
+	var reasons []string
+	for _, s := range r.Steps {
+		reasons = append(reasons, string(s.Reason))
+	}
+	slices.Sort(reasons)
+	return strings.Join(slices.Compact(reasons), ",")
+}
+
+// step returns the parked step of that name.
+func (r eventRun) step(name string) (parking.Step, bool) {
+	i := slices.IndexFunc(r.Steps, func(s parking.Step) bool { return s.Name == name })
+	if i < 0 {
+		return parking.Step{}, false
+	}
+	return r.Steps[i], true
+}
+
+// stillAs reports whether the run still waits for what it waited for when it
+// was listed: it is the same run, and one of the steps has been parked all
+// along. A step that was resumed and has parked again is another matter.
+func (r eventRun) stillAs(listed eventRun) bool {
+	if r.RunID != listed.RunID || r.Status != listed.Status {
+		return false
+	}
+	if len(listed.Steps) == 0 {
+		return true // listed as closed, and closed runs do not change
+	}
+	return slices.ContainsFunc(listed.Steps, func(was parking.Step) bool {
+		is, parked := r.step(was.Name)
+		return parked && is.Since.Equal(was.Since)
+	})
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/workflows/parking"
+)
+
+// filter says which runs are meant. The zero filter means all of them.
+type filter struct {
+	source    string
+	eventType string // "*" stands for any run of characters
+	reason    string
+	olderThan time.Duration
+	failed    bool // runs closed as failed, instead of parked ones
+}
+
+// filterFlagNames are the names of the flags that filterFlags adds.
+func filterFlagNames() []string { return []string{"source", "type", "reason", "older-than"} }
+
+func filterFlags(cmd *cobra.Command, f *filter) {
+	cmd.Flags().StringVar(&f.source, "source", "", "only runs of this source")
+	cmd.Flags().StringVar(&f.eventType, "type", "", "only runs of this event type; * stands for anything, as in \"invoice.*\"")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "only runs whose first parked step has this reason: "+strings.Join(parking.Reasons(), ", "))
+	cmd.Flags().DurationVar(&f.olderThan, "older-than", 0, "only runs that have been parked for so long, such as 90m or 48h")
+}
+
+// check finds what would silently fit no run.
+func (f filter) check() error {
+	if f.reason != "" && !slices.Contains(parking.Reasons(), f.reason) {
+		return usageError{fmt.Errorf("--reason %q: there is no such reason%s", f.reason, config.Suggest(f.reason, parking.Reasons()))}
+	}
+	if f.olderThan < 0 {
+		return usageError{fmt.Errorf("--older-than %s: want a time span, such as 90m", f.olderThan)}
+	}
+	if f.failed && f.reason != "" {
+		return usageError{errors.New("--reason is of parked runs; --failed lists closed ones")}
+	}
+	return nil
+}
+
+// query is the filter as Temporal's visibility takes it. What that cannot say
+// is left to takes.
+func (f filter) query() string {
+	conditions := []string{equals(parking.StateAttribute, parking.StateParked), equals("ExecutionStatus", "Running")}
+	if f.failed {
+		// Other programs may have failed runs in the namespace, too.
+		conditions = []string{equals("ExecutionStatus", "Failed"), ingest.SourceAttribute.GetName() + " IS NOT NULL"}
+	}
+	if f.source != "" {
+		conditions = append(conditions, equals(ingest.SourceAttribute.GetName(), f.source))
+	}
+	if f.eventType != "" && !strings.Contains(f.eventType, "*") {
+		conditions = append(conditions, equals(ingest.EventTypeAttribute.GetName(), f.eventType))
+	}
+	if f.reason != "" {
+		conditions = append(conditions, equals(parking.ReasonAttribute, f.reason))
+	}
+	return strings.Join(conditions, " AND ")
+}
+
+// equals writes a comparison with a value that may hold anything: event types
+// come from outside.
+func equals(attribute, value string) string {
+	return attribute + ` = "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
+}
+
+// takes reports whether a run that fits the query fits the rest.
+func (f filter) takes(r eventRun, now time.Time) bool {
+	if strings.Contains(f.eventType, "*") && !event.Match(f.eventType, r.EventType) {
+		return false
+	}
+	return f.olderThan == 0 || now.Sub(r.stoppedAt()) >= f.olderThan
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	commonpb "go.temporal.io/api/common/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/workflows/parking"
+)
+
+func parkedShowCommand(env environment) *cobra.Command {
+	var payloadOnly bool
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Say everything about one run: what is parked, its payload, who did what, how to go on",
+		Long: `Say everything about one run, parked or not: its event, what is parked with the
+whole error, who did what to it, its payload, and the commands to go on with.
+
+The payload is the one that the run works on: as it was received, or as it was
+amended last.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{errors.New("parked show: want the Workflow Id of one run; `hookyard parked` lists them")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := newOperator(cmd.Context(), env)
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			r, err := o.describe(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			done, events, err := o.chain(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			ev, payload, err := eventOf(events)
+			if err != nil {
+				return fmt.Errorf("run %q: %w", r.ID, err)
+			}
+			if payloadOnly {
+				_, err := env.stdout.Write(payload.GetData())
+				return err
+			}
+			p := page{run: r, event: ev, payload: payload, events: events, deeds: done, now: time.Now()}
+			_, err = io.WriteString(env.stdout, p.String())
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&payloadOnly, "payload", false, "print the payload and nothing else, byte for byte")
+	return cmd
+}
+
+// page is what `parked show` prints.
+type page struct {
+	run     eventRun
+	event   event.Event
+	payload *commonpb.Payload
+	events  []*historypb.HistoryEvent
+	deeds   []deed
+	now     time.Time
+}
+
+func (p page) String() string {
+	var b strings.Builder
+	line := func(what, value string) { fmt.Fprintf(&b, "%-12s %s\n", what, value) }
+	state := status(p.run)
+	if at := p.run.stoppedAt(); !at.IsZero() {
+		state += " for " + age(at, p.now)
+	}
+	line("run", p.run.ID+"  ("+p.run.RunID+")")
+	line("state", state)
+	line("Workflow", plainLine(p.run.WorkflowType, 200))
+	line("source", p.event.Source+", of "+p.event.Provider)
+	line("event", plainLine(p.event.ID, 300))
+	line("event type", plainLine(cmp.Or(p.event.Type, "none"), 300))
+	line("received", p.event.ReceivedAt.UTC().Format(time.DateTime)+" UTC, "+age(p.event.ReceivedAt, p.now)+" ago")
+	line("payload", fmt.Sprintf("%s, %d bytes", payloadKind(p.event, p.payload), len(p.payload.GetData())))
+
+	for _, s := range p.run.Steps {
+		p.step(&b, s)
+	}
+	if len(p.deeds) > 0 {
+		b.WriteString("\nWhat was done (times in UTC)\n\n")
+		for _, d := range p.deeds {
+			fmt.Fprintf(&b, "  %s\n", d)
+		}
+	}
+	fmt.Fprintf(&b, "\nPayload\n\n%s\n", indented(prettyPayload(p.payload.GetData())))
+	p.waysOn(&b)
+	return b.String()
+}
+
+func (p page) step(b *strings.Builder, s parking.Step) {
+	if p.run.open() {
+		fmt.Fprintf(b, "\nParked at %s: %s, for %s", plainLine(s.Name, 200), s.Reason, age(s.Since, p.now))
+	} else {
+		fmt.Fprintf(b, "\nClosed while parked at %s: %s", plainLine(s.Name, 200), s.Reason)
+	}
+	if s.Attempts > 0 {
+		fmt.Fprintf(b, ", after %d attempts over %s", s.Attempts, age(s.Started, s.Since))
+	}
+	// Of several steps of one type, the history does not say which is which.
+	text := s.Error
+	if whole := lastError(p.events, s.Name); whole != "" {
+		text = whole
+	}
+	fmt.Fprintf(b, "\n\n%s\n", indented(printable(text)))
+}
+
+// waysOn lists the commands that make sense now, ready to be copied.
+func (p page) waysOn(b *strings.Builder) {
+	b.WriteString("\nTo go on\n\n")
+	way := func(what, args, when string) {
+		fmt.Fprintf(b, "  %s %s %s%s\n      %s\n", invocation(), what, p.run.ID, args, when)
+	}
+	if !p.run.parked() {
+		if p.run.open() {
+			b.WriteString("  Nothing is parked: the run goes on by itself.\n")
+			return
+		}
+		way("reset", " --step NAME", "to run it again from one of its steps")
+		way("reset", " --start", "to run it again from its beginning")
+		return
+	}
+	step := ""
+	if len(p.run.Steps) > 1 {
+		step = " --step " + p.run.Steps[0].Name
+	}
+	way("resume", step, "what was in the way is gone: try again, from there")
+	way("amend", "", "the payload is wrong: correct it and start over")
+	way("resolve", step+" --result null --why TEXT", "it was done by hand: go on behind it")
+	way("discard", " --why TEXT", "the event is not wanted: close the run as failed")
+	way("reset", step, "the Workflow's code has changed: go back to before the step")
+}
+
+// payloadKind is what the sender called it or, failing that, how it is stored.
+func payloadKind(ev event.Event, payload *commonpb.Payload) string {
+	return plainLine(cmp.Or(ev.ContentType, string(payload.GetMetadata()[converter.MetadataEncoding])), 100)
+}
+
+// prettyPayload is the payload for a person's eyes.
+func prettyPayload(data []byte) string {
+	var pretty bytes.Buffer
+	switch {
+	case len(data) == 0:
+		return "(empty)"
+	case json.Indent(&pretty, data, "", "  ") == nil:
+		return printable(strings.TrimSpace(pretty.String()))
+	case utf8.Valid(data):
+		return printable(string(data))
+	default:
+		return "(not text; --payload prints it as it is)"
+	}
+}
+
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
+}

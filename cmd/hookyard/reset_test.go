@@ -1,0 +1,120 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
+
+	"github.com/hookyard/hookyard/workflows/parking"
+)
+
+// parkedForReset is a Temporal with the run stripe:a, parked at SendReceipt.
+func parkedForReset(t *testing.T) (fake *temporalFake, run eventRun, third int64) {
+	fake = newTemporalFake()
+	fake.park(t, "stripe:a", stepParked("SendReceipt", parkedAt))
+	h, _, _, third := parkedTwice(t)
+	fake.histories["stripe:a"] = h.events
+	return fake, newEventRun(fake.runs["stripe:a"]), third
+}
+
+func TestReset(t *testing.T) {
+	t.Parallel()
+	fake, r, third := parkedForReset(t)
+	said, err := reset{}.do(t.Context(), fake.operator(), r)
+	require.NoError(t, err)
+	require.Equal(t, "reset to before SendReceipt: run reset-1 took the place of run run-of-stripe:a", said)
+	require.Len(t, fake.resets, 1)
+	request := fake.resets[0]
+	require.Equal(t, third, request.GetWorkflowTaskFinishEventId())
+	require.Equal(t, "run-of-stripe:a", request.GetWorkflowExecution().GetRunId())
+	require.Equal(t, []enumspb.ResetReapplyExcludeType{enumspb.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL}, request.GetResetReapplyExcludeTypes())
+	require.Equal(t, "ada@host: a test", request.GetReason())
+
+	_, err = reset{}.do(t.Context(), fake.operator(), r)
+	require.ErrorIs(t, err, errAlreadyDone)
+	require.Len(t, fake.resets, 1, "Temporal would have made another run")
+}
+
+func TestResetSaysWhatRunsAgain(t *testing.T) {
+	t.Parallel()
+	fake, r, _ := parkedForReset(t)
+	h, _, _, _ := parkedTwice(t)
+	h.signal(parking.SignalResolve, parking.Resolve{Step: "SendReceipt"})
+	fake.histories["stripe:a"] = h.events
+	said, err := reset{step: "RecordPayment"}.do(t.Context(), fake.operator(), r)
+	require.NoError(t, err)
+	require.Contains(t, said, "\n  note: SendReceipt was resolved by hand after that point, and runs now")
+}
+
+// TestResetWithoutAnswer looks what has become of it instead of asking again.
+func TestResetWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	fake, r, _ := parkedForReset(t)
+	fake.onReset = func() error {
+		fake.newRuns[r.RunID] = "done-all-the-same"
+		return serviceerror.NewUnavailable("connection lost")
+	}
+	said, err := reset{}.do(t.Context(), fake.operator(), r)
+	require.NoError(t, err)
+	require.Contains(t, said, "run done-all-the-same took the place")
+	require.Len(t, fake.resets, 1)
+
+	lost, r, _ := parkedForReset(t)
+	lost.onReset = func() error { return serviceerror.NewUnavailable("connection lost") }
+	_, err = reset{}.do(t.Context(), lost.operator(), r)
+	require.EqualError(t, err, `run "stripe:a": connection lost`)
+	require.Len(t, lost.resets, 1)
+}
+
+// TestResetAgain has a run that a Reset has made, and that goes on.
+func TestResetAgain(t *testing.T) {
+	t.Parallel()
+	fake, r, _ := parkedForReset(t)
+	h := newHistory(t)
+	h.schedule(h.decide(), "SendReceipt")
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+		Attributes: &historypb.HistoryEvent_WorkflowTaskFailedEventAttributes{WorkflowTaskFailedEventAttributes: &historypb.WorkflowTaskFailedEventAttributes{
+			Cause: enumspb.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW, BaseRunId: "base",
+		}},
+	})
+	fake.histories["stripe:a"] = h.events
+	goesOn := r
+	goesOn.Steps = nil
+	completed := goesOn
+	completed.Status = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	for _, made := range []eventRun{goesOn, completed} {
+		_, err := reset{step: "SendReceipt"}.do(t.Context(), fake.operator(), made)
+		require.ErrorContains(t, err, "was reset already (from run base)")
+	}
+	require.Empty(t, fake.resets)
+	_, err := reset{step: "SendReceipt", again: true}.do(t.Context(), fake.operator(), goesOn)
+	require.NoError(t, err)
+	require.Len(t, fake.resets, 1)
+}
+
+func TestResetOfWhatGoesOn(t *testing.T) {
+	t.Parallel()
+	fake, r, _ := parkedForReset(t)
+	r.Steps = nil
+	_, err := reset{}.do(t.Context(), fake.operator(), r)
+	require.EqualError(t, err, `run "stripe:a": it is open and nothing in it is parked; say from where it is to run again, with --start or --step; known: RecordPayment, SendReceipt`)
+}
+
+// TestResetLeavesDiscardedAlone resets a discarded run only by its name.
+func TestResetLeavesDiscardedAlone(t *testing.T) {
+	t.Parallel()
+	fake, r, third := parkedForReset(t)
+	h, _, _, _ := parkedTwice(t)
+	h.close(h.decide(), parking.TypeDiscarded)
+	fake.histories["stripe:a"] = h.events
+	r.Status = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
+	_, err := reset{bulk: true}.do(t.Context(), fake.operator(), r)
+	require.ErrorIs(t, err, errAlreadyDone)
+	_, err = reset{}.do(t.Context(), fake.operator(), r)
+	require.NoError(t, err)
+	require.Equal(t, third, fake.resets[0].GetWorkflowTaskFinishEventId())
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hookyard/hookyard/workflows/parking"
+)
+
+func resolveCommand(env environment) *cobra.Command {
+	var (
+		f            repairFlags
+		step, result string
+	)
+	cmd := &cobra.Command{
+		Use:   "resolve ID | --all",
+		Short: "Go on behind a parked step: it was done by hand",
+		Long: `Go on behind a parked step that was done by hand. The step does not run again;
+the run takes --result for what it would have returned: null, which is the
+default, where it returns nothing, as most steps do. A result that does not fit
+parks the run again.
+
+For the step "workflow", the run completes.`,
+		Example: "  hookyard resolve stripe:evt_1 --step SendReceipt --why \"mailed by hand\"",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !json.Valid([]byte(result)) {
+				return usageError{fmt.Errorf("--result %q: want JSON, such as null, 12, '\"text\"' or '{\"id\": \"re_1\"}'", result)}
+			}
+			if err := f.needWhy(); err != nil {
+				return err
+			}
+			return f.run(cmd, env, args, resolve{step, json.RawMessage(result)})
+		},
+	}
+	f.flags(cmd, env)
+	cmd.Flags().StringVar(&step, "step", "", "the parked step; needed where several are parked")
+	cmd.Flags().StringVar(&result, "result", "null", "what the step would have returned, as JSON")
+	return cmd
+}
+
+// resolve is the repair that takes a parked step for done.
+type resolve struct {
+	step   string
+	result json.RawMessage
+}
+
+func (resolve) words() (does, did string) { return "resolve", "resolved" }
+
+func (a resolve) do(ctx context.Context, o *operator, r eventRun) (string, error) {
+	if err := needParked(r, a.step); err != nil {
+		return "", err
+	}
+	step := a.step
+	if step == "" {
+		if len(r.Steps) > 1 {
+			return "", fmt.Errorf("several steps are parked in run %q; choose one with --step: %s", r.ID, strings.Join(r.stepNames(), ", "))
+		}
+		step = r.Steps[0].Name
+	}
+	err := o.signal(ctx, r, parking.SignalResolve, parking.Resolve{Step: step, Result: a.result, By: o.by, Why: o.why}, step, string(a.result))
+	return "resolved " + step, err
+}

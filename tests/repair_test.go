@@ -1,0 +1,149 @@
+package tests
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/hookyard/hookyard/workflows/parking"
+)
+
+// fails runs a hookyard command that is to fail, and returns what it printed.
+func (s *system) fails(args ...string) string {
+	p := start(s.t, s.vars(), hookyard, args...)
+	<-p.exited
+	require.Error(s.t, p.err, "hookyard %v: %s", args, p.output)
+	return p.output.String()
+}
+
+// TestRepairCommands is an operator's day at the command line.
+func TestRepairCommands(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), mailedSource)
+	require.Contains(t, s.run("parked"), "No run is parked.")
+	for _, id := range []string{"evt_resume", "evt_resolve", "evt_discard", "evt_reset"} {
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
+		s.parked("stripe:" + id)
+	}
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_amend", "", `{"id":"","type":"invoice.paid","data":{"object":{"id":"in_1","amount_paid":"49.00","currency":"eur"}}}`).status)
+	s.parked("stripe:evt_amend")
+
+	table := s.run("parked", "--source", "stripe")
+	require.Equal(t, 6, strings.Count(table, "\n"), "a head and five runs:\n%s", table)
+	require.Contains(t, table, "SendReceipt")
+	require.Contains(t, table, "exhausted")
+	require.Equal(t, 1, strings.Count(s.run("parked", "--reason", "undecodable", "--json"), "\n"))
+	require.Contains(t, s.run("parked", "--source", "nobody"), "No run is parked.")
+	shown := s.run("parked", "show", "stripe:evt_resume")
+	require.Contains(t, shown, "connection refused")
+	require.Contains(t, shown, "ada@example.com", "the payload")
+
+	s.run("resolve", "stripe:evt_resolve", "--why", "sent by hand", "--by", "ada")
+	s.completed("stripe:evt_resolve")
+	s.run("discard", "stripe:evt_discard", "--why", "a test order", "--by", "ada")
+	eventually(t, "it is closed as failed", func() bool {
+		return s.statusOf("stripe:evt_discard") == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
+	})
+	require.Contains(t, s.fails("amend", "stripe:evt_amend", "--set", `data.object.amount_paid="50"`), "does not fit")
+	s.run("amend", "stripe:evt_amend", "--set", "data.object.amount_paid=4900", "--by", "ada", "--why", "a number")
+	s.completed("stripe:evt_amend")
+
+	taken := startSMTP(t, s.smtp)
+	s.run("resume", "stripe:evt_resume", "--by", "ada", "--why", "the mail server is back")
+	s.completed("stripe:evt_resume")
+	s.run("reset", "stripe:evt_reset", "--step", "SendReceipt", "--why", "to try it")
+	s.completed("stripe:evt_reset")
+	require.EqualValues(t, 2, taken.Load())
+	require.Len(t, s.payments(), 5, "each was recorded once")
+
+	require.Contains(t, s.fails("resume", "stripe:evt_resume"), "stripe:evt_resume")
+	require.Contains(t, s.fails("resume", "stripe:nobody"), "stripe:nobody")
+	eventually(t, "nothing is parked", func() bool { return strings.Contains(s.run("parked"), "No run is parked.") })
+}
+
+// TestBulkResume repairs 500 runs, is interrupted half way, and is run again.
+func TestBulkResume(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	broken.Store(true)
+	var mu sync.Mutex
+	served := map[string]int{}
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if broken.Load() {
+			w.WriteHeader(http.StatusGone)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		served[r.Header.Get("Idempotency-Key")]++
+	}))
+	defer service.Close()
+	s := startSystem(t, startTemporal(t, ""), `
+sources:
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service.URL+`"}}
+`)
+	const events = 500
+	var senders sync.WaitGroup
+	ids := make(chan int)
+	for range 8 {
+		senders.Go(func() {
+			for i := range ids {
+				s.deliver("acme", "standard-webhooks", fmt.Sprintf("m%d", i), "", `{"type":"order.created"}`)
+			}
+		})
+	}
+	for i := range events {
+		ids <- i
+	}
+	close(ids)
+	senders.Wait()
+	eventually(t, "all are parked", func() bool { return s.count(`HookState="parked"`) == events })
+	broken.Store(false)
+
+	require.Contains(t, s.fails("resume", "--all", "--source", "acme"), "--yes", "nobody is there to ask")
+	first := start(t, s.vars(), hookyard, "resume", "--all", "--source", "acme", "--yes", "--rate", "100", "--why", "the service is back")
+	eventually(t, "it is half way", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(served) > events/4
+	})
+	require.Error(t, first.stop(syscall.SIGINT))
+	require.Contains(t, first.output.String(), "Run the same command again")
+	mu.Lock()
+	require.Less(t, len(served), events, "it was to be interrupted")
+	mu.Unlock()
+
+	second := s.run("resume", "--all", "--source", "acme", "--yes", "--rate", "500", "--why", "the service is back")
+	eventually(t, "all complete", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="acme"`) == events })
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, served, events)
+	for key, n := range served {
+		require.Equal(t, 1, n, key)
+	}
+	for i := range events {
+		require.Equal(t, 1, s.signals(fmt.Sprintf("acme:m%d", i)), "resumed once: %s", second)
+	}
+}
+
+// signals counts the resumes that a run was sent.
+func (s *system) signals(workflowID string) int {
+	n := 0
+	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for history.HasNext() {
+		event, err := history.Next()
+		require.NoError(s.t, err)
+		if event.GetWorkflowExecutionSignaledEventAttributes().GetSignalName() == parking.SignalResume {
+			n++
+		}
+	}
+	return n
+}
