@@ -66,6 +66,21 @@ build: {url: "`+service+`"}
 		s.store(event[0]+":"+id, name)
 	}
 	recordParks(t)
+	recordAlerts(t, service)
+}
+
+// recordAlerts stores the history of the Workflow that tells of parked runs.
+func recordAlerts(t *testing.T, channel string) {
+	s := newSystem(t, startTemporal(t, ""), mailedSource+"alerts: {to: [env:ALERT], digest_every: 2s}\n")
+	s.alert = "generic+" + channel + "/?template=json"
+	s.serve()
+	for _, id := range []string{"evt_1", "evt_2"} {
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
+		s.parked("stripe:" + id)
+	}
+	s.run("resolve", "--all", "--yes", "--why", "sent by hand")
+	s.completed("hookyard/alerts/stripe")
+	s.store("hookyard/alerts/stripe", "hookyard.alerts")
 }
 
 // recordParks stores one history per way out of a park.

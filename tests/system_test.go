@@ -2,6 +2,7 @@ package tests
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -36,6 +37,7 @@ type system struct {
 	dir      string // config, ledger and mail
 	program  string
 	smtp     string // the address that env:SMTP names
+	alert    string // the URL that env:ALERT names
 	address  string
 	client   client.Client
 }
@@ -70,7 +72,7 @@ func (s *system) config() string { return filepath.Join(s.dir, "hookyard.yaml") 
 
 func (s *system) vars() []string {
 	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.address, "SECRET=" + secret,
-		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES"), "SMTP=smtp://" + s.smtp + "?tls=none"}
+		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES"), "SMTP=smtp://" + s.smtp + "?tls=none", "ALERT=" + cmp.Or(s.alert, "logger://")}
 }
 
 // serve runs `hookyard serve` until it listens.
