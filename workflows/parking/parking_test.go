@@ -274,16 +274,14 @@ func TestOff(t *testing.T) {
 	t.Parallel()
 	r := newRun(t, func(ctx workflow.Context, _ event.Event, _ converter.RawValue) (string, error) {
 		ctx = options(ctx)
-		if err := workflow.ExecuteActivity(parking.Off(ctx), "A", "").Get(ctx, nil); err != nil {
-			return "dealt with it", nil
-		}
-		return "", nil
+		err := workflow.ExecuteActivity(parking.Off(ctx), "A", "").Get(ctx, nil)
+		return fmt.Sprintf("dealt with it: %t", err != nil), nil
 	}, parking.Options{})
 	r.failures["A"] = attempts
 	r.start()
 	var result string
 	require.NoError(t, r.GetWorkflowResult(&result))
-	require.Equal(t, "dealt with it", result)
+	require.Equal(t, "dealt with it: true", result)
 }
 
 func TestLocalActivityAndChild(t *testing.T) {
@@ -364,7 +362,7 @@ func TestWholeWorkflow(t *testing.T) {
 		text   string
 	}{
 		"an error":    {func() error { return errors.New("no rule for this order") }, parking.ReasonFailed, "no rule for this order"},
-		"a panic":     {func() error { var none *struct{ n int }; none.n++; return nil }, parking.ReasonPanic, "nil pointer"},
+		"a panic":     {func() error { var none map[string]int; none["x"]++; return nil }, parking.ReasonPanic, "nil map"},
 		"undecodable": {func() error { return temporal.NewNonRetryableApplicationError("does not fit", "undecodable", nil) }, parking.ReasonUndecodable, "does not fit"},
 		"unhandled":   {func() error { return temporal.NewNonRetryableApplicationError("no Workflow", "unhandled", nil) }, parking.ReasonUnhandled, "no Workflow"},
 	} {

@@ -129,9 +129,9 @@ func (r *run) listen(ctx workflow.Context) {
 
 	workflow.GoNamed(ctx, "parking", func(ctx workflow.Context) {
 		selector := workflow.NewSelector(ctx)
-		selector.AddReceive(resume, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, r, c, r.resume) })
-		selector.AddReceive(resolve, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, r, c, r.resolve) })
-		selector.AddReceive(discard, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, r, c, r.discard) })
+		selector.AddReceive(resume, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, c, r.resume) })
+		selector.AddReceive(resolve, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, c, r.resolve) })
+		selector.AddReceive(discard, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, c, r.discard) })
 		for {
 			selector.Select(ctx)
 		}
@@ -140,7 +140,7 @@ func (r *run) listen(ctx workflow.Context) {
 
 // receive takes one signal. Input that cannot be read is that of a slip of the
 // hand; it must change nothing.
-func receive[T any](ctx workflow.Context, r *run, c workflow.ReceiveChannel, act func(workflow.Context, T)) {
+func receive[T any](ctx workflow.Context, c workflow.ReceiveChannel, act func(workflow.Context, T)) {
 	var input T
 	if !c.ReceiveAsync(&input) {
 		workflow.GetLogger(ctx).Warn("a signal's input could not be read; nothing was done", "signal", c.Name())
