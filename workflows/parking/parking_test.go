@@ -362,7 +362,7 @@ func TestWholeWorkflow(t *testing.T) {
 		text   string
 	}{
 		"an error":    {func() error { return errors.New("no rule for this order") }, parking.ReasonFailed, "no rule for this order"},
-		"a panic":     {func() error { var none map[string]int; none["x"]++; return nil }, parking.ReasonPanic, "nil map"},
+		"a panic":     {func() error { var none []int; return fmt.Errorf("%d", none[len(none)]) }, parking.ReasonPanic, "index out of range"},
 		"undecodable": {func() error { return temporal.NewNonRetryableApplicationError("does not fit", "undecodable", nil) }, parking.ReasonUndecodable, "does not fit"},
 		"unhandled":   {func() error { return temporal.NewNonRetryableApplicationError("no Workflow", "unhandled", nil) }, parking.ReasonUnhandled, "no Workflow"},
 	} {
