@@ -353,6 +353,8 @@ func TestManyCycles(t *testing.T) {
 	require.Less(t, len(r.details()), 20<<10, "the details have a limit")
 }
 
+func nth(list []int, n int) int { return list[n] }
+
 // TestWholeWorkflow parks what is no step.
 func TestWholeWorkflow(t *testing.T) {
 	t.Parallel()
@@ -362,7 +364,7 @@ func TestWholeWorkflow(t *testing.T) {
 		text   string
 	}{
 		"an error":    {func() error { return errors.New("no rule for this order") }, parking.ReasonFailed, "no rule for this order"},
-		"a panic":     {func() error { var none []int; return fmt.Errorf("%d", none[len(none)]) }, parking.ReasonPanic, "index out of range"},
+		"a panic":     {func() error { return fmt.Errorf("%d", nth(nil, 3)) }, parking.ReasonPanic, "index out of range"},
 		"undecodable": {func() error { return temporal.NewNonRetryableApplicationError("does not fit", "undecodable", nil) }, parking.ReasonUndecodable, "does not fit"},
 		"unhandled":   {func() error { return temporal.NewNonRetryableApplicationError("no Workflow", "unhandled", nil) }, parking.ReasonUnhandled, "no Workflow"},
 	} {
