@@ -98,16 +98,14 @@ func (p *parkedStep) details() string {
 
 // howTo is what there is to copy and paste.
 func howTo(workflowID, step string) string {
-	return fmt.Sprintf(`To go on, send a Signal from this page, or
+	return fmt.Sprintf(`To go on, send a Signal from this page, or run one of these:
 
-%[1]s
-hookyard resume  %[2]s                      # try again from here
-hookyard resolve %[2]s --step %[3]s --result null --why …   # it was done by hand
-hookyard amend   %[2]s                      # correct the payload and start over
-hookyard discard %[2]s --why …              # give it up
-%[1]s
+- %[1]shookyard resume %[2]s%[1]s tries again from here
+- %[1]shookyard resolve %[2]s --step %[3]s --result null --why "…"%[1]s says that it was done by hand
+- %[1]shookyard amend %[2]s%[1]s corrects the payload and starts over
+- %[1]shookyard discard %[2]s --why "…"%[1]s gives it up
 
-`, "```", workflowID, step)
+`, "`", workflowID, step)
 }
 
 func (r *run) payloadDetails() string {

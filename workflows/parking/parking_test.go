@@ -141,7 +141,7 @@ func TestResume(t *testing.T) {
 		require.Contains(t, details, "3 attempts over 2s, since")
 		require.Contains(t, details, "B is down")
 		require.Contains(t, details, "json/plain, 7 bytes")
-		require.Contains(t, details, "hookyard resume  default-test-workflow-id")
+		require.Contains(t, details, "`hookyard resume default-test-workflow-id`")
 		r.SignalWorkflow(parking.SignalResume, parking.Resume{By: "ada", Why: "B is back"})
 	})
 	r.start()
