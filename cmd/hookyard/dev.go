@@ -207,7 +207,7 @@ type view struct{ name, query string }
 func savedViews(set *setting) []view {
 	views := []view{
 		{"running", `ExecutionStatus="Running"`},
-		{"parked", `HookState="parked"`},
+		{"parked", `HookState="parked" AND ExecutionStatus="Running"`},
 		{"failed", `ExecutionStatus="Failed"`},
 	}
 	for _, s := range set.Sources {
