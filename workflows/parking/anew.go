@@ -28,6 +28,8 @@ type legacy struct {
 	// Failed is set where the function as a whole failed: the next run parks
 	// before it enters it.
 	Failed *Step `json:"failed,omitempty"`
+	// Log is who did what so far.
+	Log []string `json:"log,omitempty"`
 }
 
 // legacyKey is the header in which it is left.
@@ -75,7 +77,7 @@ func (c *call) finish(result *commonpb.Payload) { c.done, c.result = true, resul
 
 // leave returns what is left to the next run.
 func (r *run) leave() legacy {
-	left, names, size := legacy{Done: map[string][]byte{}, Failed: r.failed}, keys{}, 0
+	left, names, size := legacy{Done: map[string][]byte{}, Failed: r.failed, Log: r.log}, keys{}, 0
 	for _, c := range r.calls {
 		key := names.next(c)
 		if !c.done {
@@ -119,13 +121,11 @@ func (r *run) startOver(ctx workflow.Context) error {
 // piece of work.
 func (o *outbound) NewContinueAsNewError(ctx workflow.Context, function any, args ...any) error {
 	if o.run.leaves {
-		if left := o.run.leave(); len(left.Done) > 0 || left.Failed != nil {
-			p, err := converter.GetDefaultDataConverter().ToPayload(left)
-			if err != nil {
-				return err
-			}
-			interceptor.WorkflowHeader(ctx)[legacyKey] = p
+		p, err := converter.GetDefaultDataConverter().ToPayload(o.run.leave())
+		if err != nil {
+			return err
 		}
+		interceptor.WorkflowHeader(ctx)[legacyKey] = p
 	}
 	return o.Next.NewContinueAsNewError(ctx, function, args...)
 }

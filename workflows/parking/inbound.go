@@ -120,6 +120,9 @@ func (r *run) begin(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) 
 	}
 	r.args = args
 	r.legacy, r.keys = inherit(ctx), keys{}
+	if r.log = r.legacy.Log; len(r.log) > 0 {
+		workflow.SetCurrentDetails(ctx, r.details(ctx))
+	}
 	r.listen(ctx)
 	return workflow.SetUpdateHandlerWithOptions(ctx, UpdateAmend, r.amend, workflow.UpdateHandlerOptions{
 		Description: `Start over with a corrected payload: {"payload": {…}, "by": "you", "why": "…"}. Works at any time.`,

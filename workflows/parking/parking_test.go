@@ -438,7 +438,13 @@ func TestAmend(t *testing.T) {
 			require.ErrorAs(t, r.GetWorkflowError(), &anew)
 			require.Len(t, anew.Input.GetPayloads(), 2)
 			require.Equal(t, `{"n":2}`, string(anew.Input.GetPayloads()[1].GetData()))
-			require.Empty(t, anew.Header.GetFields(), "steps that were done for another payload are done again")
+
+			next := newRun(t, twoSteps, parking.Options{})
+			next.SetHeader(anew.Header)
+			next.start()
+			require.NoError(t, next.GetWorkflowError())
+			require.Equal(t, 1, next.called("A"), "what was done for another payload is done again")
+			require.Contains(t, next.details(), "amend by ada", "and it is still known who wanted it")
 		})
 	}
 }
