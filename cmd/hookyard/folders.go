@@ -17,8 +17,8 @@ type folders struct {
 func userFolders(env environment) (folders, error) {
 	state, ok := env.LookupEnv("XDG_STATE_HOME")
 	if !ok || !filepath.IsAbs(state) {
-		home, ok := env.LookupEnv("HOME")
-		if !ok {
+		home, _ := env.LookupEnv("HOME")
+		if home == "" {
 			var err error
 			if home, err = os.UserHomeDir(); err != nil {
 				return folders{}, errors.New("no home folder: set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME")

@@ -80,9 +80,13 @@ func policies(cfg *config.Config) *workflows.Policies {
 
 // findConfig returns the file to read: the one that was named, else the one in
 // this folder, else the demo's that `hookyard dev` leaves.
-func findConfig(named string, home folders) (string, error) {
+func findConfig(named string, env environment) (string, error) {
 	if named != "" {
 		return named, nil
+	}
+	home, err := userFolders(env)
+	if err != nil {
+		return "", err
 	}
 	for _, path := range []string{defaultConfig, filepath.Join(home.demo(), defaultConfig)} {
 		if _, err := os.Stat(path); err == nil {

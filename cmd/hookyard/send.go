@@ -54,11 +54,7 @@ a provider redelivers: the same event, signed anew.`,
 }
 
 func send(ctx context.Context, env environment, o sendOptions, name, eventType string) error {
-	home, err := userFolders(env)
-	if err != nil {
-		return err
-	}
-	file, err := findConfig(o.config, home)
+	file, err := findConfig(o.config, env)
 	if err != nil {
 		return err
 	}

@@ -41,13 +41,13 @@ itself. SIGTERM drains: requests in flight finish, new ones are refused.`,
 			if err != nil {
 				return err
 			}
-			home, err := userFolders(env)
-			if err != nil {
-				return err
-			}
 			set, err := load(configFile, config.Options{LookupEnv: env.LookupEnv})
 			if err != nil {
 				return err
+			}
+			home, err := userFolders(env)
+			if err != nil && set.Ledger == nil && only != "edge" {
+				return fmt.Errorf("the ledger has no place to be: %w; or give it one with `ledger` in %s", err, configFile)
 			}
 			options, err := clientOptions(env, logger)
 			if err != nil {

@@ -90,11 +90,7 @@ func readRequest(env environment, args []string) ([]byte, error) {
 
 func verifyReceiver(env environment, o verifyOptions) (*provider.Receiver, error) {
 	if o.source != "" {
-		home, err := userFolders(env)
-		if err != nil {
-			return nil, err
-		}
-		file, err := findConfig(o.config, home)
+		file, err := findConfig(o.config, env)
 		if err != nil {
 			return nil, err
 		}
