@@ -116,6 +116,7 @@ func TestDrain(t *testing.T) {
 	require.NoError(t, s.err, "a drained server exits 0")
 
 	s.serve()
+	s.completed("stripe:evt_1")
 	s.completed("stripe:evt_slow")
 	require.Equal(t, []string{"evt_1", "evt_slow"}, s.payments())
 }
