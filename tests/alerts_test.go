@@ -51,14 +51,7 @@ func TestAlerts(t *testing.T) {
 	t.Parallel()
 	c := startChannel(t)
 	c.down.Store(true)
-	var broken atomic.Bool
-	broken.Store(true)
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if broken.Load() {
-			w.WriteHeader(http.StatusGone)
-		}
-	}))
-	defer service.Close()
+	service := startBroken(t)
 	s := newSystem(t, startTemporal(t, ""), `
 sources:
   acme:
@@ -81,7 +74,7 @@ alerts: {to: [env:ALERT], digest_every: 5s, web_ui: "https://temporal.example.co
 	require.NotEmpty(t, c.messages("https://temporal.example.com/namespaces/default/workflows"), "a link")
 	require.NotContains(t, s.output.String(), c.URL, "a channel's URL is a secret")
 
-	broken.Store(false)
+	service.mend()
 	s.run("resume", "--all", "--source", "acme", "--yes", "--rate", "500", "--why", "the service is back")
 	eventually(t, "somebody is told that it is over", func() bool { return len(c.messages("nothing is parked any more")) > 0 })
 

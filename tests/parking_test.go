@@ -3,13 +3,9 @@ package tests
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -186,20 +182,7 @@ func TestWholeWorkflowResumed(t *testing.T) {
 // CLI and any script can make it.
 func TestBatchResume(t *testing.T) {
 	t.Parallel()
-	var broken atomic.Bool
-	broken.Store(true)
-	var mu sync.Mutex
-	served := map[string]int{}
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if broken.Load() {
-			w.WriteHeader(http.StatusGone)
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		served[r.Header.Get("Idempotency-Key")]++
-	}))
-	defer service.Close()
+	service := startBroken(t)
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
   acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service.URL+`"}}
@@ -210,7 +193,7 @@ sources:
 	}
 	eventually(t, "all are parked", func() bool { return s.count(`HookState="parked" AND HookParkReason="permanent"`) == events })
 
-	broken.Store(false)
+	service.mend()
 	_, err := s.client.WorkflowService().StartBatchOperation(t.Context(), &workflowservice.StartBatchOperationRequest{
 		Namespace: "default", JobId: "resume", Reason: "the service is back", VisibilityQuery: `HookState="parked"`,
 		Operation: &workflowservice.StartBatchOperationRequest_SignalOperation{
@@ -219,8 +202,7 @@ sources:
 	})
 	require.NoError(t, err)
 	eventually(t, "all complete", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="acme"`) == events })
-	mu.Lock()
-	defer mu.Unlock()
+	served := service.taken()
 	require.Len(t, served, events)
 	for key, n := range served {
 		require.Equal(t, 1, n, key)

@@ -2,11 +2,8 @@ package tests
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -72,20 +69,7 @@ func TestRepairCommands(t *testing.T) {
 // TestBulkResume repairs 500 runs, is interrupted half way, and is run again.
 func TestBulkResume(t *testing.T) {
 	t.Parallel()
-	var broken atomic.Bool
-	broken.Store(true)
-	var mu sync.Mutex
-	served := map[string]int{}
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if broken.Load() {
-			w.WriteHeader(http.StatusGone)
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		served[r.Header.Get("Idempotency-Key")]++
-	}))
-	defer service.Close()
+	service := startBroken(t)
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
   acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service.URL+`"}}
@@ -106,25 +90,18 @@ sources:
 	close(ids)
 	senders.Wait()
 	eventually(t, "all are parked", func() bool { return s.count(`HookState="parked"`) == events })
-	broken.Store(false)
+	service.mend()
 
 	require.Contains(t, s.fails("resume", "--all", "--source", "acme"), "--yes", "nobody is there to ask")
 	first := start(t, s.vars(), hookyard, "resume", "--all", "--source", "acme", "--yes", "--rate", "100", "--why", "the service is back")
-	eventually(t, "it is half way", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(served) > events/4
-	})
+	eventually(t, "it is half way", func() bool { return len(service.taken()) > events/4 })
 	require.Error(t, first.stop(syscall.SIGINT))
 	require.Contains(t, first.output.String(), "Run the same command again")
-	mu.Lock()
-	require.Less(t, len(served), events, "it was to be interrupted")
-	mu.Unlock()
+	require.Less(t, len(service.taken()), events, "it was to be interrupted")
 
 	second := s.run("resume", "--all", "--source", "acme", "--yes", "--rate", "500", "--why", "the service is back")
 	eventually(t, "all complete", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="acme"`) == events })
-	mu.Lock()
-	defer mu.Unlock()
+	served := service.taken()
 	require.Len(t, served, events)
 	for key, n := range served {
 		require.Equal(t, 1, n, key)
