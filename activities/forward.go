@@ -48,7 +48,9 @@ type Target struct {
 //	Hookyard-Source      the Event's source
 //	Hookyard-Event-Type  the Event's type, percent-encoded where it is not
 //	                     visible ASCII; not sent where it has none
-//	Hookyard-Attempt     1 for the first attempt, counted up from there
+//	Hookyard-Attempt     1 for the first attempt, counted up from there; it
+//	                     starts anew when the step is resumed, and after an
+//	                     attempt within the Workflow Task
 //
 // and has the headers that Target.Sign sets.
 //

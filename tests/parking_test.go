@@ -244,10 +244,7 @@ func TestDeployedFix(t *testing.T) {
 // scheduled counts the Activities of the latest run.
 func (s *system) scheduled(workflowID string) map[string]int {
 	scheduled := map[string]int{}
-	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	for history.HasNext() {
-		event, err := history.Next()
-		require.NoError(s.t, err)
+	for _, event := range s.history(workflowID) {
 		if a := event.GetActivityTaskScheduledEventAttributes(); a != nil {
 			scheduled[a.GetActivityType().GetName()]++
 		}

@@ -10,7 +10,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/hookyard/hookyard/workflows"
@@ -33,7 +32,7 @@ func TestReplay(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
-				Interceptors: []interceptor.WorkerInterceptor{parking.New(parking.Options{}), &workflows.Policies{}},
+				Interceptors: workflows.Interceptors(&workflows.Policies{}, parking.Options{}),
 			})
 			require.NoError(t, err)
 			require.NoError(t, workflows.Register(replayer, workflows.All()))
@@ -66,6 +65,7 @@ build: {url: "`+service+`"}
 		s.store(event[0]+":"+id, name)
 	}
 	recordParks(t)
+	recordFirstAttempts(t)
 	recordAlerts(t, service)
 }
 
@@ -112,6 +112,22 @@ func recordParks(t *testing.T) {
 	s.completed(undecodable)
 	s.storeRun(undecodable, first, "undecodable.amended")
 	s.store(undecodable, "amended")
+}
+
+// recordFirstAttempts stores histories with attempts within Workflow Tasks: of
+// steps that succeed, and of one that does not and goes on.
+func recordFirstAttempts(t *testing.T) {
+	s := startSystem(t, startTemporal(t, ""), mailedSource+quick)
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.parked("stripe:evt_1")
+	s.store("stripe:evt_1", "first_attempt.failed")
+	startSMTP(t, s.smtp)
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
+	for id, name := range map[string]string{"stripe:evt_1": "first_attempt.resumed", "stripe:evt_2": "first_attempt"} {
+		s.run("resume", "--all", "--yes")
+		s.completed(id)
+		s.store(id, name)
+	}
 }
 
 // latest returns the id of a Workflow's current run.

@@ -7,6 +7,8 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/workflows/parking"
 )
 
 // Policy is how one Activity is attempted.
@@ -25,6 +27,13 @@ type Policies struct {
 	// Default is for every Activity that ByActivity does not name.
 	Default    Policy
 	ByActivity map[string]Policy
+}
+
+// Interceptors are what a worker, and a replay, puts around the Workflows. The
+// order matters: a step is given its policy first, then watched by parking, and
+// only then attempted.
+func Interceptors(policies *Policies, o parking.Options) []interceptor.WorkerInterceptor {
+	return []interceptor.WorkerInterceptor{&FirstAttempt{}, parking.New(o), policies}
 }
 
 // InterceptWorkflow implements interceptor.WorkerInterceptor.

@@ -39,6 +39,8 @@ sources:
     secrets: [file:secrets/acme]
     forward: {url: "http://{{.Target}}/hooks"}
 build: {url: "http://{{.Target}}/builds"}
+retry:
+  RecordPayment: {timeout: 5s}  # short, so its first attempt needs no task of its own
 `))
 
 // writeDemo writes the demo's config and, once, secrets of its own. It returns

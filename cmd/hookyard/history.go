@@ -156,7 +156,28 @@ func lastError(events []*historypb.HistoryEvent, step string) string {
 	return ""
 }
 
-// stepFailure is an Activity that failed after its last attempt.
+// localAttempt is a first attempt that was made within a Workflow Task. What
+// becomes of it is a marker, and the marker's decision holds every other one
+// that was made in the same task.
+type localAttempt struct {
+	step     string
+	decision int64              // the event of the WorkflowTaskCompleted
+	failure  *failurepb.Failure // nil where it succeeded
+}
+
+// asLocalAttempt reads the marker that the SDK writes for a local Activity.
+func asLocalAttempt(e *historypb.HistoryEvent) (localAttempt, bool) {
+	a := e.GetMarkerRecordedEventAttributes()
+	data := a.GetDetails()["data"].GetPayloads()
+	if a.GetMarkerName() != "LocalActivity" || len(data) != 1 {
+		return localAttempt{}, false
+	}
+	marker, ok := decoded[struct{ ActivityType string }](data[0])
+	return localAttempt{marker.ActivityType, a.GetWorkflowTaskCompletedEventId(), a.GetFailure()}, ok
+}
+
+// stepFailure is an Activity that failed after its last attempt, or at a first
+// one within a Workflow Task.
 type stepFailure struct {
 	step    string
 	failure *failurepb.Failure
@@ -175,6 +196,10 @@ func stepFailures(events []*historypb.HistoryEvent) []stepFailure {
 		case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
 			a := e.GetActivityTaskTimedOutEventAttributes()
 			all = append(all, stepFailure{scheduled[a.GetScheduledEventId()], a.GetFailure()})
+		case enumspb.EVENT_TYPE_MARKER_RECORDED:
+			if local, ok := asLocalAttempt(e); ok && local.failure != nil {
+				all = append(all, stepFailure{local.step, local.failure})
+			}
 		default:
 		}
 	}

@@ -31,7 +31,8 @@ not do: a run that is closed, and code that was wrong before the step.
 
 --step NAME goes back to just before the Activity of that type was last
 scheduled, --start to the beginning. Without either, it is the step that parked
-last or, in a run that has failed, the step that it failed of.
+last or, in a run that has failed, the step that it failed of. Steps whose first
+attempts were made in one Workflow Task run again together, which is said.
 
 The run is closed, if it is open, and a new one under the same Workflow Id takes
 its place. Signals that came after that point are not sent again: a resume would
@@ -100,6 +101,9 @@ func (a reset) do(ctx context.Context, o *operator, r eventRun) (string, error) 
 		return "", fmt.Errorf("run %q: %w", r.ID, err)
 	}
 	said := []string{fmt.Sprintf("reset to before %s: run %s took the place of run %s", p.what, newer, r.RunID)}
+	for _, step := range p.also {
+		said = append(said, fmt.Sprintf("  note: %s was made in the same Workflow Task, so it runs again too, with the same idempotency key", step))
+	}
 	for _, step := range resolvedAfter(events, p.id) {
 		said = append(said, fmt.Sprintf("  note: %s was resolved by hand after that point, and runs now", cmp.Or(step, "a step")))
 	}

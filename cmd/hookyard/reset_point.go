@@ -18,35 +18,53 @@ import (
 // fail again.
 type point struct {
 	id   int64
-	what string // what comes after it
+	what string   // what comes after it
+	also []string // steps before that one, which were made in the same task and so run again
 }
 
 // startPoint is the first decision of all.
 func startPoint(events []*historypb.HistoryEvent) (point, error) {
 	for _, e := range events {
 		if e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
-			return point{e.GetEventId(), "its start"}, nil
+			return point{id: e.GetEventId(), what: "its start"}, nil
 		}
 	}
 	return point{}, errors.New("no worker has taken it up yet, so there is nothing to go back to")
 }
 
-// stepPoint is the decision that scheduled the step last. A step without an
-// event of its own, such as the Workflow as a whole, is the decision in which
-// it parked.
+// stepPoint is the decision that scheduled the step last or, where its first
+// attempt within the Workflow Task was enough, the decision that wrote it down.
+// A step without an event of its own, such as the Workflow as a whole, is the
+// decision in which it parked.
 func stepPoint(events []*historypb.HistoryEvent, step string) (point, error) {
 	for _, e := range slices.Backward(events) {
 		a := e.GetActivityTaskScheduledEventAttributes()
 		if name := a.GetActivityType().GetName(); name != "" && (name == step || name == activityType(step)) {
-			return point{a.GetWorkflowTaskCompletedEventId(), step}, nil
+			return point{id: a.GetWorkflowTaskCompletedEventId(), what: step}, nil
+		}
+		if local, ok := asLocalAttempt(e); ok && (local.step == step || local.step == activityType(step)) {
+			return point{id: local.decision, what: step, also: madeBefore(events, e.GetEventId(), local.decision)}, nil
 		}
 	}
 	for _, p := range slices.Backward(parks(events)) {
 		if slices.ContainsFunc(p.steps, func(s parking.Step) bool { return s.Name == step }) {
-			return point{p.decision, step}, nil
+			return point{id: p.decision, what: step}, nil
 		}
 	}
 	return point{}, fmt.Errorf("step %q did not run in it%s", step, suggestStep(events, step))
+}
+
+// madeBefore names the steps that were done in a decision before its given
+// event.
+func madeBefore(events []*historypb.HistoryEvent, id, decision int64) []string {
+	var steps []string
+	for _, e := range events {
+		local, ok := asLocalAttempt(e)
+		if ok && e.GetEventId() < id && local.decision == decision && local.failure == nil {
+			steps = append(steps, local.step)
+		}
+	}
+	return steps
 }
 
 // stoppedPoint is the point of what stopped the run: the step that parked
@@ -71,7 +89,7 @@ func stoppedPoint(events []*historypb.HistoryEvent) (point, error) {
 		return stepPoint(events, failures[len(failures)-1].step)
 	}
 	if failed := last.GetWorkflowExecutionFailedEventAttributes(); failed != nil {
-		return point{failed.GetWorkflowTaskCompletedEventId(), "its failure"}, nil
+		return point{id: failed.GetWorkflowTaskCompletedEventId(), what: "its failure"}, nil
 	}
 	return point{}, fmt.Errorf("nothing in it has failed; say from where it is to run again, with --start or --step%s", namesOf(events))
 }
@@ -105,6 +123,9 @@ func stepsIn(events []*historypb.HistoryEvent) []string {
 	}
 	for _, e := range events {
 		add(e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName())
+		if local, ok := asLocalAttempt(e); ok {
+			add(local.step)
+		}
 	}
 	for _, p := range parks(events) {
 		for _, s := range p.steps {

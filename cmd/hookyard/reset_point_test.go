@@ -58,6 +58,19 @@ func (h *historyOf) fail(scheduled int64, message string) {
 	})
 }
 
+// attempt is a first attempt within the Workflow Task of the decision.
+func (h *historyOf) attempt(decision int64, step string, failure *failurepb.Failure) {
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_MARKER_RECORDED,
+		Attributes: &historypb.HistoryEvent_MarkerRecordedEventAttributes{MarkerRecordedEventAttributes: &historypb.MarkerRecordedEventAttributes{
+			MarkerName: "LocalActivity", WorkflowTaskCompletedEventId: decision, Failure: failure,
+			Details: map[string]*commonpb.Payloads{"data": {Payloads: []*commonpb.Payload{
+				encoded(h.t, map[string]string{"ActivityID": "1", "ActivityType": step}),
+			}}},
+		}},
+	})
+}
+
 func applicationFailure(message, kind string) *failurepb.Failure {
 	return &failurepb.Failure{Message: message, FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
 		ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: kind},
@@ -142,7 +155,7 @@ func TestResetPoint(t *testing.T) {
 
 	p, err = stoppedPoint(h.events)
 	require.NoError(t, err)
-	require.Equal(t, point{third, "SendReceipt"}, p)
+	require.Equal(t, point{id: third, what: "SendReceipt"}, p)
 
 	_, err = stepPoint(h.events, "SendRecipt")
 	require.EqualError(t, err, `step "SendRecipt" did not run in it; did you mean "SendReceipt"?`)
@@ -178,7 +191,7 @@ func TestResetPointOfClosedRuns(t *testing.T) {
 		h.close(h.decide(), "Refused")
 		p, err := stoppedPoint(h.events)
 		require.NoError(t, err)
-		require.Equal(t, point{d, "RecordPayment"}, p)
+		require.Equal(t, point{id: d, what: "RecordPayment"}, p)
 	})
 	t.Run("failed by itself", func(t *testing.T) {
 		t.Parallel()
@@ -188,13 +201,41 @@ func TestResetPointOfClosedRuns(t *testing.T) {
 		h.close(d, "Broken")
 		p, err := stoppedPoint(h.events)
 		require.NoError(t, err)
-		require.Equal(t, point{d, "its failure"}, p)
+		require.Equal(t, point{id: d, what: "its failure"}, p)
 	})
 	t.Run("not begun", func(t *testing.T) {
 		t.Parallel()
 		_, err := startPoint(newHistory(t).events)
 		require.ErrorContains(t, err, "no worker has taken it up yet")
 	})
+}
+
+// TestResetPointOfFirstAttempts goes back to steps that were made within
+// Workflow Tasks.
+func TestResetPointOfFirstAttempts(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	d := h.decide()
+	h.attempt(d, "RecordPayment", nil)
+	h.attempt(d, "SendReceipt", applicationFailure("no such customer", "Gone"))
+	h.park(d, stepParked("SendReceipt", parkedAt))
+
+	p, err := stoppedPoint(h.events)
+	require.NoError(t, err)
+	require.Equal(t, point{id: d, what: "SendReceipt", also: []string{"RecordPayment"}}, p)
+	require.Contains(t, lastError(h.events, "SendReceipt"), "no such customer")
+
+	p, err = stepPoint(h.events, "RecordPayment")
+	require.NoError(t, err)
+	require.Equal(t, point{id: d, what: "RecordPayment"}, p)
+
+	later := h.decide()
+	h.fail(h.schedule(later, "SendReceipt"), "still no such customer")
+	p, err = stepPoint(h.events, "SendReceipt")
+	require.NoError(t, err)
+	require.Equal(t, point{id: later, what: "SendReceipt"}, p, "its regular Activity, which came last")
+	_, err = stepPoint(h.events, "Refund")
+	require.EqualError(t, err, `step "Refund" did not run in it; known: RecordPayment, SendReceipt`)
 }
 
 // TestResetPointOfWholeWorkflow goes back to the decision in which the
@@ -207,7 +248,7 @@ func TestResetPointOfWholeWorkflow(t *testing.T) {
 	h.park(broke, stepParked(parking.WholeWorkflow, parkedAt))
 	p, err := stoppedPoint(h.events)
 	require.NoError(t, err)
-	require.Equal(t, point{broke, parking.WholeWorkflow}, p)
+	require.Equal(t, point{id: broke, what: parking.WholeWorkflow}, p)
 	p, err = stepPoint(h.events, parking.WholeWorkflow)
 	require.NoError(t, err)
 	require.Equal(t, broke, p.id)
@@ -226,7 +267,7 @@ func TestResetPointOfSeveral(t *testing.T) {
 	h.park(h.decide(), stepParked("B", parkedAt), stepParked("A", parkedAt.Add(time.Minute)))
 	p, err := stoppedPoint(h.events)
 	require.NoError(t, err)
-	require.Equal(t, point{first, "A"}, p)
+	require.Equal(t, point{id: first, what: "A"}, p)
 }
 
 func TestResolvedAfter(t *testing.T) {

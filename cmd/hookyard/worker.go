@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 
@@ -158,14 +157,6 @@ func policy(r config.Retry) workflows.Policy {
 // worker is told to stop. One that is cut off is attempted again elsewhere.
 const workerStopTimeout = 20 * time.Second
 
-// interceptors are around every Workflow, the outermost first.
-func interceptors(cfg *config.Config) []interceptor.WorkerInterceptor {
-	return []interceptor.WorkerInterceptor{
-		parking.New(parking.Options{ParkFor: cfg.ParkFor, Fits: workflows.Fits(workflows.All())}),
-		policies(cfg),
-	}
-}
-
 // runWorker polls until ctx ends. A worker that cannot start, or that dies of
 // a fatal error, is replaced after a pause: nothing is lost meanwhile, since
 // Temporal holds the tasks.
@@ -174,7 +165,9 @@ func runWorker(ctx context.Context, c client.Client, cfg *config.Config, s *step
 	for {
 		died := make(chan error, 1)
 		w := worker.New(c, cfg.Temporal.TaskQueue, worker.Options{
-			Interceptors:      interceptors(cfg),
+			Interceptors: workflows.Interceptors(policies(cfg), parking.Options{
+				ParkFor: cfg.ParkFor, Fits: workflows.Fits(workflows.All()),
+			}),
 			WorkerStopTimeout: workerStopTimeout,
 			OnFatalError:      func(err error) { died <- err },
 		})

@@ -79,8 +79,7 @@ func (i *inbound) whole(ctx workflow.Context, in *interceptor.ExecuteWorkflowInp
 	if err == nil || ends(ctx, err) {
 		return result, err
 	}
-	failed := failure(WholeWorkflow, err, started, 0)
-	i.run.failed = &failed
+	i.run.failed = &Step{Name: WholeWorkflow, Reason: reasonOfWhole(err), Error: clip(Message(err), 1<<10), Started: started}
 	i.run.end(i.run.startOver)
 	return nil, workflow.Await(ctx, func() bool { return false })
 }

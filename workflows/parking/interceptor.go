@@ -48,13 +48,13 @@ type Interceptor struct {
 // New returns an Interceptor.
 func New(o Options) *Interceptor { return &Interceptor{options: o} }
 
-// system marks Workflow Types that are Hookyard's own: they have no event,
+// System marks Workflow Types that are Hookyard's own: they have no event,
 // and nobody is there to repair them.
-const system = "hookyard."
+const System = "hookyard."
 
 // InterceptWorkflow implements interceptor.WorkerInterceptor.
 func (i *Interceptor) InterceptWorkflow(ctx workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	if strings.HasPrefix(workflow.GetInfo(ctx).WorkflowType.Name, system) {
+	if strings.HasPrefix(workflow.GetInfo(ctx).WorkflowType.Name, System) {
 		return next
 	}
 	return &inbound{

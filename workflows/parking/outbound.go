@@ -67,7 +67,7 @@ func (o *outbound) step(ctx workflow.Context, name string, args []any, attempts 
 				settable.SetError(err)
 				return
 			}
-			d, err := o.run.park(ctx, failure(name, err, started, attempts))
+			d, err := o.run.park(ctx, failureOf(name, err, started, attempts))
 			if err != nil { // the Workflow was canceled
 				settable.SetError(err)
 				return
@@ -107,39 +107,49 @@ func payloadOf(result []byte) *commonpb.Payload {
 	}
 }
 
-// reasonOf says why something failed, and after how many attempts where that
-// is known.
-func reasonOf(err error, most int) (Reason, int) {
-	if _, ok := errors.AsType[*panicked](err); ok {
-		return ReasonPanic, 0
-	}
+// reasonOfStep says why a step failed, and after how many attempts where that
+// is known; most is how many its Retry Policy allows.
+func reasonOfStep(err error, most int) (Reason, int) {
 	app, said := errors.AsType[*temporal.ApplicationError](err)
+	_, late := errors.AsType[*temporal.TimeoutError](err)
+	state := enumspb.RETRY_STATE_UNSPECIFIED // of a local Activity
 	if activity, ok := errors.AsType[*temporal.ActivityError](err); ok {
-		_, late := errors.AsType[*temporal.TimeoutError](err)
-		switch {
-		case activity.RetryState() == enumspb.RETRY_STATE_NON_RETRYABLE_FAILURE, said && app.NonRetryable():
-			return ReasonPermanent, 0
-		case activity.RetryState() == enumspb.RETRY_STATE_TIMEOUT: // no time left for another attempt
-			return ReasonTimeout, 0
-		case late:
-			return ReasonTimeout, most
-		default:
-			return ReasonExhausted, most
-		}
+		state = activity.RetryState()
 	}
-	if said {
-		switch Reason(app.Type()) { //nolint:exhaustive // the others are not a Workflow's to claim
-		case ReasonUndecodable:
-			return ReasonUndecodable, 0
-		case ReasonUnhandled:
-			return ReasonUnhandled, 0
-		}
+	switch {
+	case state == enumspb.RETRY_STATE_NON_RETRYABLE_FAILURE, said && app.NonRetryable():
+		return ReasonPermanent, 0
+	case state == enumspb.RETRY_STATE_TIMEOUT: // no time left for another attempt
+		return ReasonTimeout, 0
+	case late:
+		return ReasonTimeout, most
+	default:
+		return ReasonExhausted, most
 	}
-	return ReasonFailed, 0
 }
 
-// messageOf is the innermost error's text, which is what the step said.
-func messageOf(err error) string {
+// reasonOfWhole says why a Workflow's function failed.
+func reasonOfWhole(err error) Reason {
+	if _, ok := errors.AsType[*panicked](err); ok {
+		return ReasonPanic
+	}
+	if _, ok := errors.AsType[*temporal.ActivityError](err); ok { // of a step that does not park
+		reason, _ := reasonOfStep(err, 0)
+		return reason
+	}
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		switch Reason(app.Type()) { //nolint:exhaustive // the others are not a Workflow's to claim
+		case ReasonUndecodable:
+			return ReasonUndecodable
+		case ReasonUnhandled:
+			return ReasonUnhandled
+		}
+	}
+	return ReasonFailed
+}
+
+// Message is the innermost error's text, which is what the step said.
+func Message(err error) string {
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return app.Error()
 	}

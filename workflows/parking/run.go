@@ -48,10 +48,10 @@ func (r *run) end(how func(ctx workflow.Context) error) {
 	}
 }
 
-// failure describes a step that has failed, after at most so many attempts.
-func failure(name string, err error, started time.Time, most int) Step {
-	reason, attempts := reasonOf(err, most)
-	return Step{Name: name, Reason: reason, Error: clip(messageOf(err), 1<<10), Attempts: attempts, Started: started}
+// failureOf describes a step that has failed, after at most so many attempts.
+func failureOf(step string, err error, started time.Time, most int) Step {
+	reason, attempts := reasonOfStep(err, most)
+	return Step{Name: step, Reason: reason, Error: clip(Message(err), 1<<10), Attempts: attempts, Started: started}
 }
 
 // park waits until a person decides about a step. The error means that the

@@ -1,0 +1,138 @@
+package tests
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+
+	"github.com/hookyard/hookyard/workflows/parking"
+)
+
+// quick has steps make their first attempt within the Workflow Task.
+const quick = "retry: {default: {initial: 1s, backoff: 1, attempts: 3, timeout: 5s}}\n"
+
+// TestFirstAttempt is an event whose steps all succeed at once.
+func TestFirstAttempt(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource+quick)
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.completed("stripe:evt_1")
+	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Equal(t, 1, s.mails())
+	require.Empty(t, s.scheduled("stripe:evt_1"))
+	require.Equal(t, map[string]int{"RecordPayment": 1, "SendReceipt": 1}, s.attemptedLocally("stripe:evt_1"))
+}
+
+// TestFirstAttemptThenParked takes the mail server away: what fails locally
+// goes on as a regular Activity, parks, and is resumed.
+func TestFirstAttemptThenParked(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), mailedSource+quick)
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	step := s.parked("stripe:evt_1").Steps[0]
+	require.Equal(t, "SendReceipt", step.Name)
+	require.Equal(t, parking.ReasonExhausted, step.Reason)
+	require.Equal(t, 3, step.Attempts)
+	require.Equal(t, map[string]int{"SendReceipt": 1, "ReportParked": 1}, s.scheduled("stripe:evt_1"))
+	require.Contains(t, s.run("parked", "show", "stripe:evt_1"), "connection refused")
+
+	taken := startSMTP(t, s.smtp)
+	s.run("resume", "stripe:evt_1")
+	s.completed("stripe:evt_1")
+	require.EqualValues(t, 1, taken.Load())
+	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Equal(t, map[string]int{"RecordPayment": 1, "SendReceipt": 2}, s.attemptedLocally("stripe:evt_1"),
+		"the step that is resumed begins as any other")
+}
+
+// TestTimeoutChanged has runs parked under one config resumed under another,
+// in which their steps are no longer short, or have become so.
+func TestTimeoutChanged(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string][2]string{
+		"short to long": {"timeout: 5s", "timeout: 30s"},
+		"long to short": {"timeout: 30s", "timeout: 5s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSystem(t, startTemporal(t, ""), mailedSource+strings.Replace(quick, "timeout: 5s", change[0], 1))
+			require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+			s.parked("stripe:evt_1")
+
+			_ = s.stop(syscall.SIGKILL)
+			config, err := os.ReadFile(s.config())
+			require.NoError(t, err)
+			changed := strings.Replace(string(config), change[0], change[1], 1)
+			require.NotEqual(t, string(config), changed)
+			require.NoError(t, os.WriteFile(s.config(), []byte(changed), 0o600))
+			startSMTP(t, s.smtp)
+			s.serve()
+
+			s.run("resume", "stripe:evt_1")
+			s.completed("stripe:evt_1")
+			require.Equal(t, []string{"evt_1"}, s.payments())
+			require.Zero(t, s.brokenTasks("stripe:evt_1"))
+		})
+	}
+}
+
+// TestResetOfFirstAttempts goes back to a step that shares its Workflow Task
+// with the one before it.
+func TestResetOfFirstAttempts(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, startTemporal(t, ""), stripeSource+quick)
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.completed("stripe:evt_1")
+	said := s.run("reset", "stripe:evt_1", "--step", "SendReceipt")
+	require.Contains(t, said, "reset to before SendReceipt")
+	require.Contains(t, said, "RecordPayment was made in the same Workflow Task")
+	s.completed("stripe:evt_1")
+	require.Equal(t, []string{"evt_1"}, s.payments(), "under its key it is recorded once")
+	require.Equal(t, 1, s.mails())
+}
+
+// attemptedLocally counts the attempts within Workflow Tasks by step.
+func (s *system) attemptedLocally(workflowID string) map[string]int {
+	attempted := map[string]int{}
+	for _, event := range s.history(workflowID) {
+		a := event.GetMarkerRecordedEventAttributes()
+		if a.GetMarkerName() != "LocalActivity" {
+			continue
+		}
+		for _, name := range []string{"RecordPayment", "SendReceipt"} {
+			if strings.Contains(string(a.GetDetails()["data"].GetPayloads()[0].GetData()), `"`+name+`"`) {
+				attempted[name]++
+			}
+		}
+	}
+	return attempted
+}
+
+// brokenTasks counts the Workflow Tasks that failed, as they do where code
+// does not fit a history.
+func (s *system) brokenTasks(workflowID string) int {
+	broken := 0
+	for _, event := range s.history(workflowID) {
+		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED {
+			broken++
+		}
+	}
+	return broken
+}
+
+// history returns the events of a Workflow's current run.
+func (s *system) history(workflowID string) []*historypb.HistoryEvent {
+	var events []*historypb.HistoryEvent
+	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for history.HasNext() {
+		event, err := history.Next()
+		require.NoError(s.t, err)
+		events = append(events, event)
+	}
+	return events
+}
