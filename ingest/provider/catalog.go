@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 )
 
 //go:embed catalog
@@ -44,15 +45,28 @@ func (c *Catalog) Add(fsys fs.FS) []Problem {
 	for _, file := range files {
 		p, found := load(fsys, file)
 		if len(found) == 0 {
-			if _, taken := c.providers[p.Name()]; taken {
-				found = []Problem{{File: file, Line: 1, Text: fmt.Sprintf("there is a provider %q already; choose another name", p.Name())}}
-			} else {
-				c.providers[p.Name()] = p
-			}
+			found = c.enter(file, p)
 		}
 		problems = append(problems, found...)
 	}
 	return problems
+}
+
+// enter adds a provider under its name and its aliases, or under none of them.
+func (c *Catalog) enter(file string, p *Provider) []Problem {
+	named := map[string]*Provider{p.Name(): p}
+	for _, alias := range p.spec.Aliases {
+		other := *p
+		other.spec.Name, other.spec.Aliases = alias, nil
+		named[alias] = &other
+	}
+	for _, name := range sortedKeys(named) {
+		if _, taken := c.providers[name]; taken {
+			return []Problem{{File: file, Line: 1, Text: fmt.Sprintf("there is a provider %q already; choose another name", name)}}
+		}
+	}
+	maps.Copy(c.providers, named)
+	return nil
 }
 
 // Lookup returns the provider of that name.

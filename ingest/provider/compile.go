@@ -6,9 +6,9 @@ import (
 	"maps"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -18,6 +18,7 @@ type compiler struct {
 	file     string
 	root     *yaml.Node            // of a provider file
 	parts    map[string]*yaml.Node // or: sections of a config file
+	options  map[string]OptionSpec // that sources may name
 	problems []Problem
 }
 
@@ -59,9 +60,13 @@ func entry(node *yaml.Node, key string) (name, value *yaml.Node) {
 }
 
 func (c *compiler) compile(spec Spec) *Provider {
+	c.options = spec.Options
 	p := &Provider{
-		ids:   c.sources("event.id", spec.Event.ID),
-		types: c.sources("event.type", spec.Event.Type),
+		ids:     c.sources("event.id", spec.Event.ID),
+		types:   c.sources("event.type", spec.Event.Type),
+		each:    c.each(spec.Event),
+		success: c.fixed("success", spec.Success, http.StatusOK),
+		refused: c.fixed("refused", spec.Refused, http.StatusUnauthorized),
 	}
 	if len(spec.Event.ID) == 0 {
 		c.problem("event", "event.id is missing: without it a redelivery cannot be told from a new event; want %s", sourceForms)
@@ -69,91 +74,50 @@ func (c *compiler) compile(spec Spec) *Provider {
 	for i, h := range spec.Handshakes {
 		p.handshakes = append(p.handshakes, c.handshake(i, h))
 	}
-	p.scheme = c.scheme(&spec, p.ids)
+	for _, method := range spec.Methods {
+		c.method("methods", method)
+	}
+	for _, name := range sortedKeys(spec.Options) {
+		c.option(name, spec.Options[name])
+	}
+	p.scheme = c.scheme(&spec, p)
 	p.spec = spec
 	return p
 }
 
-func (c *compiler) scheme(spec *Spec, ids []source) *declared {
-	sig := &spec.Signature
-	s := &declared{headers: sig.Header, prefix: sig.Prefix, list: sig.List, ids: ids}
-
-	if len(sig.Header) == 0 {
-		c.problem("signature", "signature.header is missing: name the header that holds the signature")
-	}
-	var known bool
-	if s.newKey, known = algorithms[sig.Algorithm]; !known {
-		c.problem("signature.algorithm", "unknown algorithm %q; known: %s", sig.Algorithm, strings.Join(sortedKeys(algorithms), ", "))
-	}
-	s.encoding = sig.Encoding
-	switch {
-	case sig.Algorithm == "token" && sig.Encoding == "":
-		s.encoding = "utf8"
-	case sig.Encoding != "hex" && sig.Encoding != "base64":
-		c.problem("signature.encoding", "unknown encoding %q; known: base64, hex", sig.Encoding)
-	}
-	if spec.Secret.Encoding == "" {
-		spec.Secret.Encoding = "utf8"
-	}
-	if _, known := encodings[spec.Secret.Encoding]; !known {
-		c.problem("secret.encoding", "unknown encoding %q; known: %s", spec.Secret.Encoding, strings.Join(sortedKeys(encodings), ", "))
-	}
-	s.secret = spec.Secret
-	if l := sig.List; l != nil && (l.Separator == "" || l.Key == "" || len(l.Want) == 0) {
-		c.problem("signature.list", "signature.list needs separator, key and want")
-	}
-	s.timestamp = c.timestamp(sig)
-	s.content = c.content(sig)
-	return s
-}
-
-func (c *compiler) content(sig *SignatureSpec) template {
-	if sig.Algorithm == "token" {
-		if sig.Content != "" {
-			c.problem("signature.content", "a token signs nothing: remove signature.content")
+func (c *compiler) each(event EventSpec) *batch {
+	if event.Each == "" {
+		for _, text := range slices.Concat(event.ID, event.Type) {
+			if strings.Contains(text, "item:") {
+				c.problem("event", "%q looks into an item, but event.each does not say where the list is", text)
+			}
 		}
 		return nil
 	}
-	t, err := parseTemplate(sig.Content)
-	switch {
-	case err != nil:
-		c.problem("signature.content", "signature.content: %v", err)
-	case !t.has("body"):
-		c.problem("signature.content", "signature.content %q has no {body}: anyone could change the body", sig.Content)
-	case sig.Timestamp != nil && !t.has("timestamp"):
-		c.problem("signature.content", "signature.content %q has no {timestamp}: anyone could change the time", sig.Content)
-	case sig.Timestamp == nil && t.has("timestamp"):
-		c.problem("signature.content", "signature.content has {timestamp}, but signature.timestamp does not say where it stands")
+	b, err := parseBatch(event.Each)
+	if err != nil {
+		c.problem("event.each", "event.each: %v", err)
 	}
-	return t
+	return b
 }
 
-func (c *compiler) timestamp(sig *SignatureSpec) *timestamp {
-	if sig.Timestamp == nil {
-		return nil
+func (c *compiler) option(name string, o OptionSpec) {
+	switch {
+	case !optionForm.MatchString(name):
+		c.problem("options."+name, "option %q: want lower-case letters, digits and underscores", name)
+	case o.Doc == "":
+		c.problem("options."+name, "option %q has no doc: say in a line what it is and where it is found", name)
+	case o.Required && o.Default != "":
+		c.problem("options."+name, "option %q is required and has a default; keep one", name)
 	}
-	spec := *sig.Timestamp
-	t := &timestamp{unit: spec.Unit, tolerance: time.Duration(spec.Tolerance)}
-	if t.unit == "" {
-		t.unit = "s"
+}
+
+var optionForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+func (c *compiler) method(at, method string) {
+	if !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions}, method) {
+		c.problem(at, "unknown method %q; known: GET, HEAD, POST, PUT, OPTIONS", method)
 	}
-	if _, known := clockUnits[t.unit]; !known {
-		c.problem("signature.timestamp.unit", "unknown unit %q; known: %s", spec.Unit, strings.Join(sortedKeys(clockUnits), ", "))
-	}
-	if t.tolerance == 0 {
-		c.problem("signature.timestamp", "signature.timestamp.tolerance is missing: a signed time that is not held against the clock stops no replay")
-	}
-	if slices.Equal(spec.From, OneOrMore{"signature"}) {
-		if t.item = spec.Key; spec.Key == "" || sig.List == nil {
-			c.problem("signature.timestamp", "a timestamp from the signature needs its key, and signature.list")
-		}
-		return t
-	}
-	if len(spec.From) == 0 {
-		c.problem("signature.timestamp", "signature.timestamp.from is missing; want signature, or %s", sourceForms)
-	}
-	t.from = c.sources("signature.timestamp.from", spec.From)
-	return t
 }
 
 func (c *compiler) sources(at string, texts []string) []source {
@@ -164,36 +128,10 @@ func (c *compiler) sources(at string, texts []string) []source {
 			c.problem(at, "%s: %v", at, err)
 			continue
 		}
+		c.namedOptions(at, text)
 		found = append(found, s)
 	}
 	return found
-}
-
-func (c *compiler) handshake(i int, spec HandshakeSpec) handshake {
-	h := handshake{method: spec.Method, signed: spec.Signed, status: spec.Answer.Status, header: map[string]template{}}
-	if h.method == "" {
-		h.method = http.MethodPost
-	}
-	if h.status == 0 {
-		h.status = http.StatusOK
-	}
-	if len(spec.When) == 0 && h.method == http.MethodPost {
-		c.problem("handshakes", "handshake %d answers every POST: say in `when` what marks it", i+1)
-	}
-	for _, text := range sortedKeys(spec.When) {
-		s, err := parseSource(text)
-		if err != nil {
-			c.problem("handshakes", "handshake %d: when: %v", i+1, err)
-			continue
-		}
-		h.when = append(h.when, condition{s, spec.When[text]})
-	}
-	for name, text := range spec.Answer.Header {
-		h.header[name] = c.template("handshakes", text)
-		h.isJSON = h.isJSON || strings.EqualFold(name, "Content-Type") && strings.Contains(text, "json")
-	}
-	h.body = c.template("handshakes", spec.Answer.Body)
-	return h
 }
 
 func (c *compiler) template(at, text string) template {
@@ -201,8 +139,21 @@ func (c *compiler) template(at, text string) template {
 	if err != nil {
 		c.problem(at, "%s: %v", at, err)
 	}
+	c.namedOptions(at, text)
 	return t
 }
+
+// namedOptions reports the options that a text names and the file does not
+// declare.
+func (c *compiler) namedOptions(at, text string) {
+	for _, m := range optionName.FindAllStringSubmatch(text, -1) {
+		if _, known := c.options[m[1]]; !known {
+			c.problem(at, "%s: there is no option %q; declare it under options", at, m[1])
+		}
+	}
+}
+
+var optionName = regexp.MustCompile(`(?:^|\{|:)option:([^{}]*)`)
 
 func (c *compiler) readSamples(fsys fs.FS, files map[string]string) map[string][]byte {
 	samples := make(map[string][]byte, len(files))

@@ -1,8 +1,10 @@
 package provider
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/hmac"
+	"crypto/md5"  //nolint:gosec // as above, of providers that still sign so
 	"crypto/sha1" //nolint:gosec // providers that still sign with HMAC-SHA1 are verified as they sign
 	"crypto/sha256"
 	"crypto/sha512"
@@ -13,6 +15,7 @@ import (
 	"fmt"
 	"hash"
 	"strings"
+	"sync"
 )
 
 // key is one secret, ready for its algorithm. Every comparison takes the same
@@ -28,25 +31,66 @@ var errCannotSign = errors.New("the configured secret is a public key: it verifi
 
 // algorithms makes a key of a decoded secret, by the algorithm's name.
 var algorithms = map[string]func(secret []byte) (key, error){
-	"hmac-sha1":   func(s []byte) (key, error) { return hmacKey{sha1.New, s}, nil },
-	"hmac-sha256": func(s []byte) (key, error) { return hmacKey{sha256.New, s}, nil },
-	"hmac-sha512": func(s []byte) (key, error) { return hmacKey{sha512.New, s}, nil },
+	"hmac-sha1":   newHMACKey(sha1.New),
+	"hmac-sha256": newHMACKey(sha256.New),
+	"hmac-sha512": newHMACKey(sha512.New),
 	"ed25519":     newEd25519Key,
+	"ecdsa-p256":  newECDSAKey,
+	"md5":         newDigestKey(md5.New),
+	"sha1":        newDigestKey(sha1.New),
+	"sha256":      newDigestKey(sha256.New),
+	"sha512":      newDigestKey(sha512.New),
 	"token":       func(s []byte) (key, error) { return tokenKey{s}, nil },
 }
 
-type hmacKey struct {
-	hash   func() hash.Hash
-	secret []byte
+// isDigest reports whether the algorithm has no key of its own, so that the
+// content has to hold the secret.
+func isDigest(algorithm string) bool {
+	switch algorithm {
+	case "md5", "sha1", "sha256", "sha512":
+		return true
+	default:
+		return false
+	}
+}
+
+// hmacKey keeps hashes that are keyed already: keying one costs as much as
+// hashing two hundred bytes.
+type hmacKey struct{ keyed *sync.Pool }
+
+func newHMACKey(hash func() hash.Hash) func(secret []byte) (key, error) {
+	return func(secret []byte) (key, error) {
+		return hmacKey{&sync.Pool{New: func() any { return hmac.New(hash, secret) }}}, nil
+	}
 }
 
 func (k hmacKey) sign(content pieces) ([]byte, error) {
-	mac := hmac.New(k.hash, k.secret)
+	mac := k.keyed.Get().(hash.Hash) //nolint:errcheck // the pool holds nothing else
+	defer k.keyed.Put(mac)
+	mac.Reset()
 	content.writeTo(mac)
 	return mac.Sum(nil), nil
 }
 
 func (k hmacKey) matches(content pieces, signatures [][]byte) bool {
+	want, _ := k.sign(content)
+	return anyEqual(signatures, want)
+}
+
+// digestKey has no secret: the content holds it.
+type digestKey struct{ hash func() hash.Hash }
+
+func newDigestKey(hash func() hash.Hash) func(secret []byte) (key, error) {
+	return func([]byte) (key, error) { return digestKey{hash}, nil }
+}
+
+func (k digestKey) sign(content pieces) ([]byte, error) {
+	digest := k.hash()
+	content.writeTo(digest)
+	return digest.Sum(nil), nil
+}
+
+func (k digestKey) matches(content pieces, signatures [][]byte) bool {
 	want, _ := k.sign(content)
 	return anyEqual(signatures, want)
 }
@@ -121,16 +165,17 @@ var encodings = map[string]struct {
 // decodeSecret turns an operator's text into key bytes. The error never holds
 // a part of the text.
 func (s SecretSpec) decodeSecret(text string) ([]byte, error) {
+	encoding := cmp.Or(s.Unprefixed, s.Encoding)
 	for _, prefix := range s.Prefix {
 		if rest, ok := strings.CutPrefix(text, prefix); ok {
-			text = rest
+			text, encoding = rest, s.Encoding
 			break
 		}
 	}
-	secret, err := encodings[s.Encoding].decode(text)
+	secret, err := encodings[encoding].decode(text)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("it is not %s", s.Encoding)
+		return nil, fmt.Errorf("it is not %s", encoding)
 	case len(secret) == 0:
 		return nil, errors.New("it is empty")
 	}

@@ -46,15 +46,22 @@ func load(fsys fs.FS, file string) (*Provider, []Problem) {
 	if err := root.Load(&spec, yaml.WithKnownFields()); err != nil {
 		return nil, yamlProblems(file, err)
 	}
-	if !nameForm.MatchString(spec.Name) {
-		c.problem("name", "name %q: want lower-case letters, digits and dashes", spec.Name)
-	}
-	if spec.Name == reserved {
-		c.problem("name", "name %q is kept for Hookyard's own Workflows; choose another", spec.Name)
+	c.name("name", spec.Name)
+	for _, alias := range spec.Aliases {
+		c.name("aliases", alias)
 	}
 	p := c.compile(spec)
 	p.samples = c.readSamples(fsys, spec.Samples)
 	return p, c.problems
+}
+
+func (c *compiler) name(at, name string) {
+	if !nameForm.MatchString(name) {
+		c.problem(at, "name %q: want lower-case letters, digits and dashes", name)
+	}
+	if name == reserved {
+		c.problem(at, "name %q is kept for Hookyard's own Workflows; choose another", name)
+	}
 }
 
 // Configured returns the provider with the parts a source gives itself in
@@ -91,12 +98,12 @@ func yamlProblems(file string, err error) []Problem {
 	if several, ok := errors.AsType[*yaml.LoadErrors](err); ok {
 		var problems []Problem
 		for _, e := range several.Errors {
-			problems = append(problems, Problem{File: file, Line: e.Mark.Line, Text: e.Message})
+			problems = append(problems, Problem{File: file, Line: e.Mark.Line, Text: plainMessage(e.Message)})
 		}
 		return problems
 	}
 	if one, ok := errors.AsType[*yaml.LoadError](err); ok {
-		return []Problem{{File: file, Line: one.Mark.Line, Text: one.Message}}
+		return []Problem{{File: file, Line: one.Mark.Line, Text: plainMessage(one.Message)}}
 	}
 	return []Problem{{File: file, Text: err.Error()}}
 }

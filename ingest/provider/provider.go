@@ -35,21 +35,52 @@ type Provider struct {
 	scheme     Scheme
 	ids        []source
 	types      []source
+	each       *batch // nil where a delivery is one event
 	handshakes []handshake
+	success    *answer // nil where any will do
+	refused    *answer // nil where any will do
+	unsignedID bool
 	samples    map[string][]byte
 }
 
 // Scheme is how a provider signs.
 type Scheme interface {
-	// Bind prepares the scheme for an operator's secrets, any of which may
-	// match; the first one signs. A tolerance of 0 means the provider's
-	// own. The error names a secret by its place (1 is the first), never by
-	// its value.
-	Bind(secrets []string, tolerance time.Duration) (Verifier, error)
+	// Bind prepares the scheme for one source. The error names a secret by
+	// its place (1 is the first), never by its value.
+	Bind(b Binding) (Verifier, error)
+}
+
+// Binding is what one source gives to a scheme.
+type Binding struct {
+	// Secrets may each match; the first one signs.
+	Secrets []string
+	// Tolerance is how far a signed time may be from the clock; 0 means as
+	// far as the provider says.
+	Tolerance time.Duration
+	// Options are those of OptionSpec, by name, with defaults filled in and
+	// none that the provider does not declare. The values of a list are
+	// separated by single blanks.
+	Options map[string]string
+	// Fetch gets certificates and keys; nil for the one over the network.
+	Fetch Fetcher
+	// Whole keeps a delivery that carries several events as one event, whose
+	// id is the body's hash. Schemes need not look at it.
+	Whole bool
+	// ReplayGuard makes the body's hash the id of an event whose own id is
+	// not signed (see UnsignedID). Schemes need not look at it.
+	ReplayGuard bool
+}
+
+// Fetcher gets a small document over https. Which hosts may be asked is for
+// the scheme to decide before it fetches.
+type Fetcher interface {
+	// Fetch returns the body of a 200 answer to a GET.
+	Fetch(ctx context.Context, url string) ([]byte, error)
 }
 
 // Verifier decides whether a Delivery is what the provider signed. The error
-// wraps one of the sentinel errors of this package (see Reason).
+// wraps one of the sentinel errors of this package (see Reason). Verify is
+// called concurrently.
 type Verifier interface {
 	Verify(ctx context.Context, d *Delivery) error
 }
@@ -57,7 +88,8 @@ type Verifier interface {
 // Signer is a Verifier that can also sign as the provider would, because it
 // holds the key for it.
 type Signer interface {
-	// Sign sets the headers that make d verify at d.ReceivedAt.
+	// Sign sets the headers, or the part of the body, that make d verify at
+	// d.ReceivedAt.
 	Sign(d *Delivery) error
 }
 
@@ -66,6 +98,23 @@ type Explainer interface {
 	// SignedContent returns the bytes that the provider signs for d. They
 	// never hold a secret.
 	SignedContent(d *Delivery) ([]byte, error)
+}
+
+// Greeter is a Verifier that answers handshakes which a file cannot describe.
+type Greeter interface {
+	// Greet returns the answer to a handshake, or nil if d is none. It is
+	// asked twice: before d is verified, and again once it is. An error
+	// that wraps a sentinel of this package refuses the delivery; after any
+	// other the sender is asked to send it again.
+	Greet(ctx context.Context, d *Delivery, verified bool) (*Answer, error)
+}
+
+// Identifier is a Verifier that names the events of a delivery itself, where
+// the value sources of a file cannot.
+type Identifier interface {
+	// Identify names the events of a verified delivery. No events and no
+	// error mean that there is nothing to do. The error wraps ErrNoEvent.
+	Identify(d *Delivery) ([]Identity, error)
 }
 
 // Name is the provider's name in the catalog ("stripe").
@@ -85,33 +134,39 @@ func (p *Provider) AcknowledgeWithin() time.Duration {
 	return time.Duration(p.spec.Retries.AcknowledgeWithin)
 }
 
-// Receiver is a Provider bound to one source's secrets. It is immutable and
-// safe for concurrent use.
-type Receiver struct {
-	*Provider
-	verifier Verifier
-}
+// Handshakes reports whether the provider sends requests that carry no event.
+func (p *Provider) Handshakes() bool { return len(p.handshakes) > 0 }
 
-// Bind returns a Receiver for the given secrets. See Scheme.Bind.
-func (p *Provider) Bind(secrets []string, tolerance time.Duration) (*Receiver, error) {
-	v, err := p.scheme.Bind(secrets, tolerance)
-	if err != nil {
-		return nil, err
-	}
-	return &Receiver{Provider: p, verifier: v}, nil
-}
+// Batches reports whether one delivery may carry several events.
+func (p *Provider) Batches() bool { return p.each != nil }
 
-// Verify returns nil if the provider signed d, else an error that wraps one of
-// the sentinel errors of this package.
-func (r *Receiver) Verify(ctx context.Context, d *Delivery) error { return r.verifier.Verify(ctx, d) }
+// UnsignedID reports whether the event id is outside of what is signed: who
+// has a signed body can then send it again under another id.
+func (p *Provider) UnsignedID() bool { return p.unsignedID }
+
+// Spec returns what the provider's file says. It is not to be changed.
+func (p *Provider) Spec() Spec { return p.spec }
 
 // Methods lists the HTTP methods that deliveries and handshakes come by.
-func (r *Receiver) Methods() []string {
-	methods := []string{http.MethodPost}
-	for _, h := range r.handshakes {
+func (p *Provider) Methods() []string {
+	methods := slices.Clone(p.deliveryMethods())
+	for _, h := range p.handshakes {
 		if !slices.Contains(methods, h.method) {
 			methods = append(methods, h.method)
 		}
 	}
 	return methods
+}
+
+// Delivers reports whether deliveries come by the method, and not just
+// handshakes.
+func (p *Provider) Delivers(method string) bool {
+	return slices.Contains(p.deliveryMethods(), method)
+}
+
+func (p *Provider) deliveryMethods() []string {
+	if len(p.spec.Methods) == 0 {
+		return []string{http.MethodPost}
+	}
+	return p.spec.Methods
 }

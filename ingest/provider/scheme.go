@@ -4,20 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
-// maxSignatures bounds the work that one header can ask for. The longest real
-// list has one item per secret in rotation.
-const maxSignatures = 20
+// The most signatures that one delivery can ask to have compared. The longest
+// real list has one item per secret in rotation; the most headers that may
+// each hold one are a hundred.
+const (
+	maxItems  = 20
+	maxPlaces = 100
+)
 
 // declared is the Scheme that a file's parameters describe.
 type declared struct {
-	headers   []string
-	prefix    string
+	places    []place
+	any       bool
+	prefixes  []string // the one to sign with first; none for no prefix
 	list      *ListSpec
 	timestamp *timestamp // nil where no time is signed
 	newKey    func(secret []byte) (key, error)
@@ -28,19 +31,19 @@ type declared struct {
 }
 
 // Bind implements Scheme.
-func (s *declared) Bind(secrets []string, tolerance time.Duration) (Verifier, error) {
-	if len(secrets) == 0 {
+func (s *declared) Bind(b Binding) (Verifier, error) {
+	if len(b.Secrets) == 0 {
 		return nil, errors.New("no secret: without one nothing can be verified")
 	}
-	v := &verifier{declared: s}
-	if tolerance != 0 && s.timestamp != nil {
+	v := &verifier{declared: s, options: b.Options}
+	if b.Tolerance != 0 && s.timestamp != nil {
 		t := *s.timestamp
-		t.tolerance = tolerance
+		t.tolerance = b.Tolerance
 		scheme := *s
 		scheme.timestamp = &t
 		v.declared = &scheme
 	}
-	for i, text := range secrets {
+	for i, text := range b.Secrets {
 		secret, err := s.secret.decodeSecret(text)
 		if err != nil {
 			return nil, fmt.Errorf("secret %d: %w", i+1, err)
@@ -50,6 +53,7 @@ func (s *declared) Bind(secrets []string, tolerance time.Duration) (Verifier, er
 			return nil, fmt.Errorf("secret %d: %w", i+1, err)
 		}
 		v.keys = append(v.keys, k)
+		v.secrets = append(v.secrets, string(secret))
 	}
 	return v, nil
 }
@@ -57,22 +61,24 @@ func (s *declared) Bind(secrets []string, tolerance time.Duration) (Verifier, er
 // verifier is a declared scheme and the keys it verifies under.
 type verifier struct {
 	*declared
-	keys []key
+	options map[string]string
+	keys    []key
+	secrets []string // decoded, for {secret}
 }
 
 // Verify implements Verifier. The signature is checked before the clock, so
 // that "stale" always means genuine.
 func (s *verifier) Verify(_ context.Context, d *Delivery) error {
-	v := &view{Delivery: d}
+	v := &view{Delivery: d, options: s.options}
 	signatures, err := s.read(v)
 	if err != nil {
 		return err
 	}
-	content, err := s.signedContent(v)
+	matched, err := s.anyMatches(v, signatures)
 	if err != nil {
 		return err
 	}
-	if !s.anyMatches(content, signatures) {
+	if !matched {
 		return fmt.Errorf("%w under any of the %d configured secrets", ErrMismatch, len(s.keys))
 	}
 	if s.timestamp != nil {
@@ -81,20 +87,26 @@ func (s *verifier) Verify(_ context.Context, d *Delivery) error {
 	return nil
 }
 
-func (s *verifier) anyMatches(content pieces, signatures [][]byte) bool {
-	matched := false
-	for _, k := range s.keys {
+// anyMatches tries every key, whichever matches.
+func (s *verifier) anyMatches(v *view, signatures [][]byte) (matched bool, err error) {
+	var content pieces
+	for i, k := range s.keys {
+		if content == nil || s.content.has("secret") {
+			if content, err = s.signedContent(v, s.secrets[i]); err != nil {
+				return false, err
+			}
+		}
 		matched = k.matches(content, signatures) || matched
 	}
-	return matched
+	return matched, nil
 }
 
 // SignedContent implements Explainer.
 func (s *verifier) SignedContent(d *Delivery) ([]byte, error) {
-	v := &view{Delivery: d}
+	v := &view{Delivery: d, options: s.options}
 	// An unreadable signature may still leave a timestamp to show.
 	_, unreadable := s.read(v)
-	content, err := s.signedContent(v)
+	content, err := s.signedContent(v, "<secret>")
 	if err != nil {
 		return nil, errors.Join(unreadable, err)
 	}
@@ -104,80 +116,93 @@ func (s *verifier) SignedContent(d *Delivery) ([]byte, error) {
 // read takes the signatures, and the timestamp where there is one, out of the
 // delivery.
 func (s *declared) read(v *view) ([][]byte, error) {
-	name, text, err := s.header(v.Header)
+	candidates, err := s.candidates(v)
 	if err != nil {
-		return nil, err
-	}
-	items, timestamp, err := s.split(name, text)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.readTimestamp(v, name, timestamp); err != nil {
 		return nil, err
 	}
 	var signatures [][]byte
-	for _, item := range items {
-		if decoded, err := encodings[s.encoding].decode(item); err == nil && len(decoded) > 0 {
-			signatures = append(signatures, decoded)
+	var malformed error
+	for _, c := range candidates {
+		found, timestamp, err := s.split(c, signatures)
+		if err != nil {
+			malformed = err
+			continue
+		}
+		signatures = found
+		if err := s.readTimestamp(v, c.place, timestamp); err != nil {
+			return nil, err
 		}
 	}
-	if len(signatures) == 0 {
-		return nil, fmt.Errorf("%w: header %s holds no %s", ErrMalformed, name, s.expected())
+	switch {
+	case len(signatures) > 0:
+		return signatures, nil
+	case malformed != nil:
+		return nil, malformed
+	default:
+		return nil, fmt.Errorf("%w: %s holds no %s", ErrMalformed, candidates[0].place, s.expected())
 	}
-	return signatures, nil
 }
 
-// header returns the signature header under its first name that is there.
-func (s *declared) header(h http.Header) (name, value string, err error) {
-	for _, name := range s.headers {
-		switch values := h[http.CanonicalHeaderKey(name)]; {
-		case len(values) > 1:
-			return name, "", fmt.Errorf("%w: header %s is there %d times", ErrMalformed, name, len(values))
-		case len(values) == 1 && values[0] != "":
-			return name, values[0], nil
-		}
-	}
-	return "", "", fmt.Errorf("%w: header %s is missing or empty", ErrUnsigned, strings.Join(s.headers, " or "))
-}
-
-// split takes the header apart into the texts of signatures and, where the
-// list carries it, the timestamp.
-func (s *declared) split(name, text string) (signatures []string, timestamp string, err error) {
+// split takes a candidate apart into signatures, which it adds to those found
+// so far, and the timestamp, where the list carries it.
+func (s *declared) split(c candidate, sofar [][]byte) (signatures [][]byte, timestamp string, err error) {
 	if s.list == nil {
-		signature, ok := strings.CutPrefix(text, s.prefix)
+		signature, ok := s.withoutPrefix(c.text)
 		if !ok {
-			return nil, "", fmt.Errorf("%w: header %s does not start with %q", ErrMalformed, name, s.prefix)
+			return nil, "", fmt.Errorf("%w: %s does not start with %q", ErrMalformed, c.place, strings.Join(s.prefixes, " or "))
 		}
-		return []string{signature}, "", nil
+		return s.appendDecoded(sofar, signature), "", nil
 	}
-	for item := range strings.SplitSeq(text, s.list.Separator) {
+	signatures = sofar
+	items := 0
+	for item := range strings.SplitSeq(c.text, s.list.Separator) {
 		key, value, _ := strings.Cut(strings.TrimSpace(item), s.list.Key)
 		switch {
 		case s.timestamp != nil && s.timestamp.item != "" && key == s.timestamp.item:
 			if timestamp != "" {
-				return nil, "", fmt.Errorf("%w: header %s holds %q twice", ErrMalformed, name, key)
+				return nil, "", fmt.Errorf("%w: %s holds %q twice", ErrMalformed, c.place, key)
 			}
 			timestamp = value
 		case slices.Contains(s.list.Want, key):
-			signature, ok := strings.CutPrefix(value, s.prefix)
+			signature, ok := s.withoutPrefix(value)
 			if !ok {
 				continue
 			}
-			if len(signatures) == maxSignatures {
-				return nil, "", fmt.Errorf("%w: header %s holds more than %d signatures", ErrMalformed, name, maxSignatures)
+			if items++; items > maxItems {
+				return nil, "", fmt.Errorf("%w: %s holds more than %d signatures", ErrMalformed, c.place, maxItems)
 			}
-			signatures = append(signatures, signature)
+			signatures = s.appendDecoded(signatures, signature)
 		}
 	}
 	return signatures, timestamp, nil
 }
 
-func (s *declared) readTimestamp(v *view, name, inList string) error {
+// appendDecoded leaves out what cannot be a signature.
+func (s *declared) appendDecoded(signatures [][]byte, text string) [][]byte {
+	decoded, err := encodings[s.encoding].decode(text)
+	if err != nil || len(decoded) == 0 {
+		return signatures
+	}
+	return append(signatures, decoded)
+}
+
+func (s *declared) withoutPrefix(text string) (string, bool) {
+	rest, found := text, len(s.prefixes) == 0
+	for _, prefix := range s.prefixes {
+		// The empty prefix fits every text: any other goes first.
+		if after, ok := strings.CutPrefix(text, prefix); ok && (!found || len(after) < len(rest)) {
+			rest, found = after, true
+		}
+	}
+	return rest, found
+}
+
+func (s *declared) readTimestamp(v *view, at place, inList string) error {
 	switch {
 	case s.timestamp == nil:
 	case s.timestamp.item != "":
 		if v.timestamp = inList; inList == "" {
-			return fmt.Errorf("%w: header %s holds no timestamp %q", ErrUnsigned, name, s.timestamp.item)
+			return fmt.Errorf("%w: %s holds no timestamp %q", ErrUnsigned, at, s.timestamp.item)
 		}
 	default:
 		var ok bool
@@ -188,8 +213,11 @@ func (s *declared) readTimestamp(v *view, name, inList string) error {
 	return nil
 }
 
-func (s *declared) signedContent(v *view) (pieces, error) {
-	v.id, _ = firstOf(s.ids, v)
+func (s *declared) signedContent(v *view, secret string) (pieces, error) {
+	v.secret = secret
+	if s.content.has("id") {
+		v.id, _ = firstOf(s.ids, v)
+	}
 	content, missing := s.content.pieces(v)
 	if missing == "id" {
 		return nil, fmt.Errorf("%w: the signed event id is missing: %s", ErrUnsigned, list(s.ids))
@@ -210,12 +238,4 @@ func (s *declared) expected() string {
 		return fmt.Sprintf("%s named %s", kind, strings.Join(s.list.Want, " or "))
 	}
 	return kind
-}
-
-func list(sources []source) string {
-	texts := make([]string, len(sources))
-	for i, s := range sources {
-		texts[i] = s.text
-	}
-	return strings.Join(texts, ", ")
 }

@@ -1,72 +1,17 @@
 package provider
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"mime"
 	"net/http"
-	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
 )
-
-// view is a Delivery with what has been parsed out of it so far. It lives as
-// long as one call.
-type view struct {
-	*Delivery
-	timestamp string // as sent, for {timestamp}
-	id        string // for {id}
-
-	jsonChecked, jsonValid bool
-	form, query            url.Values
-}
-
-func (v *view) isJSON() bool {
-	if !v.jsonChecked {
-		v.jsonChecked, v.jsonValid = true, gjson.ValidBytes(v.Body)
-	}
-	return v.jsonValid
-}
-
-func (v *view) formField(name string) (string, bool) {
-	if v.form == nil {
-		v.form = url.Values{}
-		if mediaType, _, _ := mime.ParseMediaType(v.Header.Get("Content-Type")); mediaType == "application/x-www-form-urlencoded" {
-			// A form with a mistake in it keeps the fields that parse.
-			v.form, _ = url.ParseQuery(string(v.Body))
-		}
-	}
-	return first(v.form, name)
-}
-
-func (v *view) queryParameter(name string) (string, bool) {
-	if v.query == nil {
-		v.query = url.Values{}
-		if u, err := url.Parse(v.URL); err == nil {
-			v.query = u.Query()
-		}
-	}
-	return first(v.query, name)
-}
-
-func first(values url.Values, name string) (string, bool) {
-	if !values.Has(name) {
-		return "", false
-	}
-	return values.Get(name), true
-}
-
-// header returns the one value of a header. Two values are none: which of
-// them the provider meant cannot be known.
-func header(h http.Header, name string) (value string, ok bool) {
-	values := h[http.CanonicalHeaderKey(name)]
-	if len(values) != 1 || values[0] == "" {
-		return "", false
-	}
-	return values[0], true
-}
 
 // source finds a value in a Delivery.
 type source struct {
@@ -74,6 +19,8 @@ type source struct {
 	kind string // the part before the colon; "" for a composed one
 	arg  string
 	find func(v *view) (string, bool)
+	// parts are the sources that a composed one is made of.
+	parts []source
 }
 
 func (s source) String() string { return s.text }
@@ -89,7 +36,15 @@ func firstOf(sources []source, v *view) (string, bool) {
 	return "", false
 }
 
-const sourceForms = `header:NAME, json:PATH, form:FIELD, query:NAME, body:sha256, or several composed as "{header:A}-{json:b}"`
+func list(sources []source) string {
+	texts := make([]string, len(sources))
+	for i, s := range sources {
+		texts[i] = s.text
+	}
+	return strings.Join(texts, ", ")
+}
+
+const sourceForms = `header:NAME, json:PATH, item:PATH, form:FIELD, query:NAME, key:A|B, otherkey:A|B, option:NAME, body:sha256, item:sha256, delivery:random, or several composed as "{header:A}-{json:b}"`
 
 func parseSource(text string) (source, error) {
 	if strings.Contains(text, "{") {
@@ -97,45 +52,115 @@ func parseSource(text string) (source, error) {
 		if err != nil {
 			return source{}, err
 		}
-		return source{text: text, find: t.text}, nil
+		s := source{text: text, find: t.text}
+		for _, p := range t {
+			if p.source != nil {
+				s.parts = append(s.parts, *p.source)
+			}
+		}
+		return s, nil
 	}
-	kind, arg, _ := strings.Cut(text, ":")
-	s := source{text: text, kind: kind, arg: arg}
-	switch {
-	case arg == "":
+	plain, expression, restricted := strings.Cut(text, "~^")
+	kind, arg, _ := strings.Cut(plain, ":")
+	s := source{text: text, kind: kind, arg: arg, find: finder(kind, arg)}
+	if s.find == nil {
 		return source{}, fmt.Errorf("%q is not a value source; want %s", text, sourceForms)
-	case kind == "header":
-		s.find = func(v *view) (string, bool) { return header(v.Header, arg) }
-	case kind == "json":
-		s.find = func(v *view) (string, bool) {
-			if !v.isJSON() {
-				return "", false
-			}
-			return scalar(gjson.GetBytes(v.Body, arg))
-		}
-	case kind == "form":
-		field, path, inner := strings.Cut(arg, "|")
-		s.find = func(v *view) (string, bool) {
-			value, ok := v.formField(field)
-			if !ok || !inner {
-				return value, ok
-			}
-			if !gjson.Valid(value) {
-				return "", false
-			}
-			return scalar(gjson.Get(value, path))
-		}
-	case kind == "query":
-		s.find = func(v *view) (string, bool) { return v.queryParameter(arg) }
-	case kind == "body" && arg == "sha256":
-		s.find = func(v *view) (string, bool) {
-			sum := sha256.Sum256(v.Body)
-			return hex.EncodeToString(sum[:]), true
-		}
-	default:
-		return source{}, fmt.Errorf("%q is not a value source; want %s", text, sourceForms)
+	}
+	if !restricted {
+		return s, nil
+	}
+	form, err := regexp.Compile("^" + expression)
+	if err != nil {
+		return source{}, fmt.Errorf("%q: %w", text, err)
+	}
+	find := s.find
+	s.find = func(v *view) (string, bool) {
+		value, ok := find(v)
+		return value, ok && form.MatchString(value)
 	}
 	return s, nil
+}
+
+// finder returns what a source of that kind looks up, or nil if there is no
+// such kind.
+func finder(kind, arg string) func(v *view) (string, bool) {
+	if arg == "" {
+		return nil
+	}
+	switch kind + ":" + arg {
+	case "body:sha256":
+		return func(v *view) (string, bool) { return hexSHA256(v.Body), len(v.Body) > 0 }
+	case "item:sha256":
+		return func(v *view) (string, bool) { return hexSHA256([]byte(v.item)), v.item != "" }
+	case "delivery:random":
+		return randomID
+	}
+	switch kind {
+	case "header":
+		name := http.CanonicalHeaderKey(arg)
+		return func(v *view) (string, bool) { return header(v.Header, name) }
+	case "json":
+		return func(v *view) (string, bool) {
+			text, ok := v.json()
+			if !ok {
+				return "", false
+			}
+			return scalar(gjson.Get(text, arg))
+		}
+	case "item":
+		return func(v *view) (string, bool) { return scalar(gjson.Get(v.item, arg)) }
+	case "form":
+		return formFinder(arg)
+	case "query":
+		return func(v *view) (string, bool) { return v.queryParameter(arg) }
+	case "key":
+		return keyFinder(strings.Split(arg, "|"), true)
+	case "otherkey":
+		return keyFinder(strings.Split(arg, "|"), false)
+	case "option":
+		return func(v *view) (string, bool) { return v.option(arg) }
+	default:
+		return nil
+	}
+}
+
+func formFinder(arg string) func(v *view) (string, bool) {
+	field, path, inner := strings.Cut(arg, "|")
+	return func(v *view) (string, bool) {
+		value, ok := v.formField(field)
+		if !ok || !inner {
+			return value, ok
+		}
+		if !validJSON(value) {
+			return "", false
+		}
+		return scalar(gjson.Get(value, path))
+	}
+}
+
+// keyFinder finds the first key of the item, or of the body, that is among
+// the names, or else that is not.
+func keyFinder(names []string, among bool) func(v *view) (string, bool) {
+	return func(v *view) (found string, ok bool) {
+		object := v.item
+		if object == "" {
+			if object, ok = v.json(); !ok {
+				return "", false
+			}
+			ok = false
+		}
+		parsed := gjson.Parse(object)
+		if !parsed.IsObject() {
+			return "", false
+		}
+		parsed.ForEach(func(key, _ gjson.Result) bool {
+			if slices.Contains(names, key.Str) == among {
+				found, ok = key.Str, true
+			}
+			return !ok
+		})
+		return found, ok
+	}
 }
 
 // scalar takes strings and numbers only: an object is not a name.
@@ -148,4 +173,17 @@ func scalar(r gjson.Result) (string, bool) {
 	default:
 		return "", false
 	}
+}
+
+func hexSHA256(b []byte) string {
+	sum := sha256.Sum256(b)
+	var digits [2 * sha256.Size]byte
+	hex.Encode(digits[:], sum[:])
+	return string(digits[:])
+}
+
+func randomID(*view) (string, bool) {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return hex.EncodeToString(b[:]), true
 }

@@ -12,47 +12,94 @@ import (
 //
 //	header:NAME      the one header of that name
 //	json:PATH        a string or number in a JSON body, by gjson path
+//	item:PATH        the same in the one item of a batch (see EventSpec.Each)
 //	form:FIELD       a field of a form body; form:FIELD|PATH for JSON inside it
 //	query:NAME       a parameter of the URL's query
-//	body:sha256      the hex digest of the raw body
+//	key:A|B|C        the name of the first of these keys of the item, or else
+//	                 of the JSON body, that is there
+//	otherkey:A|B     the name of the first key that is none of these
+//	body:sha256      the hex digest of the raw body; none of an empty one
+//	item:sha256      the hex digest of the item's bytes
+//	delivery:random  32 hex digits, new in every delivery: a redelivery is
+//	                 then a new event, and no event is taken for another
+//	option:NAME      what the operator gave for that option, or its default
 //	{…}-{…}          several of them composed, all of which must be there
+//
+// Any of them but a composed one may end in ~^REGEXP: it then has a value only
+// where the value matches.
 type Spec struct {
 	// Name is what an operator writes in `provider:` and the first part of
 	// a Workflow Type. Histories hold it: never rename a provider.
 	Name string `yaml:"name"`
+	// Aliases are names of senders that do everything the same way. Each is
+	// a provider of its own, so that Workflow Types start with its name.
+	Aliases []string `yaml:"aliases"`
 	// Docs is the address of the provider's page about its webhooks.
 	Docs string `yaml:"docs"`
 	// Configurable allows a source to give signature, secret, event and
 	// retries itself. It is what makes the generic provider generic.
 	Configurable bool `yaml:"configurable"`
+	// Methods are the HTTP methods that deliveries come by. Default POST.
+	// Those of handshakes need not be named.
+	Methods OneOrMore `yaml:"methods"`
 
 	Signature  SignatureSpec   `yaml:"signature"`
 	Secret     SecretSpec      `yaml:"secret"`
 	Event      EventSpec       `yaml:"event"`
 	Handshakes []HandshakeSpec `yaml:"handshakes"`
-	Retries    RetriesSpec     `yaml:"retries"`
+	// Success is the answer to a delivery that was taken, where the provider
+	// wants a certain one. Default 200 and what became of the delivery, as
+	// JSON. A body that is left out is empty.
+	Success *AnswerSpec `yaml:"success"`
+	// Refused is the answer to a delivery that does not verify. Default 401
+	// and a problem detail. A body that is left out is empty.
+	Refused *AnswerSpec `yaml:"refused"`
+	Retries RetriesSpec `yaml:"retries"`
+	// Options are what an operator has to tell, or may, besides secrets.
+	Options map[string]OptionSpec `yaml:"options"`
 	// Samples names, by event type, files with a body to try things with.
 	Samples map[string]string `yaml:"samples"`
 }
 
 // SignatureSpec is where the signature stands and what it is computed over.
 type SignatureSpec struct {
-	// Header is the header that holds it, or several, the first one present
-	// being used.
+	// Scheme names a scheme that is written in Go, because no parameters
+	// describe it. All the other keys are then left out, except Timestamp's
+	// tolerance.
+	Scheme string `yaml:"scheme"`
+	// Header is the header that holds the signature, or several, the first
+	// one present being used. NAME-{1..100} stands for a hundred headers.
 	Header OneOrMore `yaml:"header"`
-	// Prefix stands before the signature, case and all ("sha256=").
-	Prefix string `yaml:"prefix"`
+	// From is given where the signature may stand elsewhere: value sources
+	// such as query:signature, looked into after the headers.
+	From OneOrMore `yaml:"from"`
+	// Any makes every header or source that is there a candidate, and not
+	// just the first.
+	Any bool `yaml:"any"`
+	// Prefix stands before the signature, case and all ("sha256="). Of
+	// several, one has to; "" among them allows for none.
+	Prefix OneOrMore `yaml:"prefix"`
 	// List is given where the header holds several items.
 	List *ListSpec `yaml:"list"`
 	// Timestamp is given where a time is signed.
 	Timestamp *TimestampSpec `yaml:"timestamp"`
-	// Algorithm is one of hmac-sha1, hmac-sha256, hmac-sha512, ed25519, or
-	// token (the header holds the secret itself).
+	// Algorithm is one of
+	//
+	//	hmac-sha1, hmac-sha256, hmac-sha512
+	//	ed25519      the secret is the provider's public key, of 32 bytes
+	//	ecdsa-p256   of the content's SHA-256, in DER; the secret is the
+	//	             public key as a DER SubjectPublicKeyInfo
+	//	md5, sha1, sha256, sha512
+	//	             a plain digest of a content that has {secret} in it
+	//	token        no signature: the secret itself. With prefix "Basic "
+	//	             and encoding base64, basic auth; the secret is then
+	//	             USER:PASSWORD.
 	Algorithm string `yaml:"algorithm"`
-	// Encoding is hex (of either case) or base64; none for token.
+	// Encoding is hex (of either case) or base64; token defaults to utf8.
 	Encoding string `yaml:"encoding"`
 	// Content is what is signed: text with {body}, {timestamp} (as sent),
-	// {id} (the event id), {url}, {method} and {SOURCE} in it.
+	// {id} (the event id), {url}, {baseurl} (url without its query),
+	// {method}, {secret} (plain digests only) and {SOURCE} in it.
 	Content string `yaml:"content"`
 }
 
@@ -71,15 +118,22 @@ type ListSpec struct {
 // TimestampSpec is where the signed time stands.
 type TimestampSpec struct {
 	// From is "signature" for an item of the list, else one or more value
-	// sources, of which the first with a value is used.
+	// sources, of which the first with a value is used. One in the body
+	// (json:PATH) is signed with the body.
 	From OneOrMore `yaml:"from"`
 	// Key is the item's name, with From: signature.
 	Key string `yaml:"key"`
 	// Unit is s, ms or iso8601. Default s.
 	Unit string `yaml:"unit"`
 	// Tolerance is how far the time may be from the clock, on either side;
-	// a time exactly that far is taken.
-	Tolerance Duration `yaml:"tolerance"`
+	// a time exactly that far is taken. "none" where the provider sends old
+	// deliveries again under their first time, so that a window would lose
+	// them; the time is then held against the clock only where a source sets
+	// a tolerance.
+	Tolerance Tolerance `yaml:"tolerance"`
+	// PastOnly takes a time in the future however far ahead it is, for
+	// providers whose clocks are known to run ahead.
+	PastOnly bool `yaml:"past_only"`
 }
 
 // SecretSpec is how the text an operator is given becomes a key.
@@ -88,6 +142,13 @@ type SecretSpec struct {
 	Encoding string `yaml:"encoding"`
 	// Prefix is taken off before decoding, where it is there.
 	Prefix OneOrMore `yaml:"prefix"`
+	// Unprefixed is the encoding of a secret that starts with none of the
+	// prefixes. Default the same as Encoding.
+	Unprefixed string `yaml:"unprefixed"`
+	// Later says that the provider makes the secret only once the endpoint
+	// answers. A source may then start without one; until it has one it
+	// answers handshakes and refuses everything else.
+	Later bool `yaml:"later"`
 }
 
 // EventSpec names what happened. Of each list the first source with a value
@@ -97,6 +158,16 @@ type EventSpec struct {
 	ID []string `yaml:"id"`
 	// Type may find nothing: the event is then untyped.
 	Type []string `yaml:"type"`
+	// Each is the json:PATH, or form:FIELD|PATH, of the list in a delivery
+	// that carries several events; json:@this where the body is the list.
+	// ID and Type are then looked up for each item, with item:PATH for what
+	// the item holds and json:PATH for what surrounds the list. The payload
+	// of an event is its item. An empty list, or an empty body, holds no
+	// event and is acknowledged; an object in place of the list is one item.
+	Each string `yaml:"each"`
+	// UnsignedID says, for a scheme written in Go, that the id is not
+	// covered by the signature. Of a declared scheme that is known.
+	UnsignedID bool `yaml:"unsigned_id"`
 }
 
 // HandshakeSpec is a request that proves who owns the endpoint and carries no
@@ -104,19 +175,36 @@ type EventSpec struct {
 type HandshakeSpec struct {
 	// Method is the HTTP method. Default POST.
 	Method string `yaml:"method"`
-	// When holds, by value source, what must be there; "*" for anything.
+	// When holds, by value source, what marks the handshake: a text, "*" for
+	// anything, "" for what must not be there.
 	When map[string]string `yaml:"when"`
+	// Require holds, by value source, what must be there besides for the
+	// handshake to succeed: a text, or {option:NAME}, which is compared in
+	// constant time. Of an option that is a list, any item may match, and
+	// the item "*" matches anything.
+	Require map[string]string `yaml:"require"`
 	// Signed handshakes are answered only once their signature is verified.
 	Signed bool `yaml:"signed"`
+	// Secret is the value source of a secret that the provider hands to us
+	// in this handshake. It is kept in a file for the operator, who puts it
+	// into the config; it is never used or logged by itself.
+	Secret string `yaml:"secret"`
 	// Answer is what the provider expects.
 	Answer AnswerSpec `yaml:"answer"`
+	// Refused is the answer where Require is not met. Default 403, empty.
+	Refused *AnswerSpec `yaml:"refused"`
 }
 
-// AnswerSpec is an HTTP response. Its texts may hold {SOURCE}.
+// AnswerSpec is an HTTP response. In a handshake its texts may hold {SOURCE};
+// {hmac-sha256-hex:SOURCE} or {hmac-sha256-base64:SOURCE}, a value's HMAC
+// under the first secret; and {granted}, the list item that Require matched.
 type AnswerSpec struct {
-	Status int               `yaml:"status"` // default 200
+	// Status is the HTTP status. Default 200, of a refusal 401 or 403.
+	Status int `yaml:"status"`
+	// Header are the headers by name.
 	Header map[string]string `yaml:"header"`
-	Body   string            `yaml:"body"`
+	// Body is the body. Default none.
+	Body string `yaml:"body"`
 }
 
 // RetriesSpec is what the provider does about an answer it does not like.
@@ -126,6 +214,30 @@ type RetriesSpec struct {
 	For Duration `yaml:"for"`
 	// AcknowledgeWithin is how long it waits for an answer.
 	AcknowledgeWithin Duration `yaml:"acknowledge_within"`
+}
+
+// OptionSpec is one thing that an operator tells under a source's `options:`.
+// In the file it is a mapping, or just the text of Doc.
+type OptionSpec struct {
+	// Doc is one line that says what it is and where it is found.
+	Doc string `yaml:"doc"`
+	// Required options have to be given before a source starts.
+	Required bool `yaml:"required"`
+	// Default stands in for an option that is not given. "{secret}" is the
+	// source's secrets, any of which may match.
+	Default string `yaml:"default"`
+	// List allows several values.
+	List bool `yaml:"list"`
+}
+
+// UnmarshalYAML takes either form.
+func (o *OptionSpec) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		*o = OptionSpec{Doc: node.Value}
+		return nil
+	}
+	type plain OptionSpec // without this method
+	return node.Load((*plain)(o), yaml.WithKnownFields())
 }
 
 // OneOrMore is a text, or a list of texts.
@@ -156,4 +268,19 @@ func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
 	}
 	*d = Duration(v)
 	return nil
+}
+
+// Tolerance is a Duration, or "none".
+type Tolerance time.Duration
+
+// noTolerance is what "none" is read as: no time is too far from the clock.
+const noTolerance Tolerance = -1
+
+// UnmarshalYAML takes a Go duration above zero, or none.
+func (t *Tolerance) UnmarshalYAML(node *yaml.Node) error {
+	if node.Value == "none" {
+		*t = noTolerance
+		return nil
+	}
+	return (*Duration)(t).UnmarshalYAML(node)
 }

@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"strings"
@@ -12,8 +14,23 @@ type template []part
 
 type part struct {
 	literal []byte
-	name    string // of the placeholder, for errors
-	find    func(v *view) ([]byte, bool)
+	name    string                       // of the placeholder, for errors
+	source  *source                      // where the placeholder is one
+	find    func(v *view) (string, bool) // nil for a literal, and for the body
+	body    bool
+}
+
+// value evaluates one part. The body is only ever a piece (see pieces): it may
+// be large.
+func (p part) value(v *view) (string, bool) {
+	switch {
+	case p.body:
+		return string(v.Body), true
+	case p.find != nil:
+		return p.find(v)
+	default:
+		return string(p.literal), true
+	}
 }
 
 // pieces is a text in several parts.
@@ -72,30 +89,57 @@ func parseTemplate(text string) (template, error) {
 	}
 }
 
+// placeholders are those that are no value source.
+var placeholders = map[string]func(v *view) (string, bool){
+	"timestamp": func(v *view) (string, bool) { return v.timestamp, v.timestamp != "" },
+	"id":        func(v *view) (string, bool) { return v.id, v.id != "" },
+	"url":       func(v *view) (string, bool) { return v.URL, v.URL != "" },
+	"baseurl":   func(v *view) (string, bool) { return v.baseURL(), v.URL != "" },
+	"method":    func(v *view) (string, bool) { return v.Method, true },
+	"secret":    func(v *view) (string, bool) { return v.secret, v.secret != "" },
+	"granted":   func(v *view) (string, bool) { return v.granted, v.granted != "" },
+}
+
 func parsePlaceholder(name string) (part, error) {
+	if name == "body" {
+		return part{name: name, body: true}, nil
+	}
 	p := part{name: name}
-	switch name {
-	case "body":
-		p.find = func(v *view) ([]byte, bool) { return v.Body, true }
-	case "timestamp":
-		p.find = func(v *view) ([]byte, bool) { return []byte(v.timestamp), v.timestamp != "" }
-	case "id":
-		p.find = func(v *view) ([]byte, bool) { return []byte(v.id), v.id != "" }
-	case "url":
-		p.find = func(v *view) ([]byte, bool) { return []byte(v.URL), v.URL != "" }
-	case "method":
-		p.find = func(v *view) ([]byte, bool) { return []byte(v.Method), true }
-	default:
-		s, err := parseSource(name)
-		if err != nil {
-			return part{}, fmt.Errorf("unknown placeholder {%s}; known: {body}, {timestamp}, {id}, {url}, {method}, and {SOURCE} with %s", name, sourceForms)
-		}
-		p.find = func(v *view) ([]byte, bool) {
-			value, ok := s.find(v)
-			return []byte(value), ok
+	find, ok := placeholders[name]
+	if !ok {
+		var err error
+		if find, p.source, err = parseValue(name); err != nil {
+			return part{}, fmt.Errorf("unknown placeholder {%s}; known: {body}, {%s}, and {SOURCE} with %s", name, strings.Join(sortedKeys(placeholders), "}, {"), sourceForms)
 		}
 	}
+	p.find = find
 	return p, nil
+}
+
+// parseValue reads a value source, or the HMAC of one.
+func parseValue(name string) (find func(v *view) (string, bool), plain *source, err error) {
+	encoding, of := "", name
+	for _, e := range []string{"hex", "base64"} {
+		if rest, ok := strings.CutPrefix(name, "hmac-sha256-"+e+":"); ok {
+			encoding, of = e, rest
+		}
+	}
+	s, err := parseSource(of)
+	if err != nil {
+		return nil, nil, err
+	}
+	if encoding == "" {
+		return s.find, &s, nil
+	}
+	return func(v *view) (string, bool) {
+		value, ok := s.find(v)
+		if !ok || len(v.mac) == 0 {
+			return "", false
+		}
+		mac := hmac.New(sha256.New, v.mac)
+		mac.Write([]byte(value))
+		return encodings[encoding].encode(mac.Sum(nil)), true
+	}, nil, nil
 }
 
 // has reports whether the template holds the placeholder.
@@ -113,23 +157,34 @@ func (t template) has(name string) bool {
 func (t template) pieces(v *view) (got pieces, missing string) {
 	got = make(pieces, len(t))
 	for i, p := range t {
-		if p.find == nil {
+		switch {
+		case p.body:
+			got[i] = v.Body
+		case p.find == nil:
 			got[i] = p.literal
-			continue
+		default:
+			value, ok := p.find(v)
+			if !ok {
+				return nil, p.name
+			}
+			got[i] = []byte(value)
 		}
-		value, ok := p.find(v)
-		if !ok {
-			return nil, p.name
-		}
-		got[i] = value
 	}
 	return got, ""
 }
 
+// text evaluates the template into one text.
 func (t template) text(v *view) (string, bool) {
-	got, missing := t.pieces(v)
-	if missing != "" {
-		return "", false
+	var b strings.Builder
+	for _, p := range t {
+		value, ok := p.value(v)
+		if !ok {
+			return "", false
+		}
+		if b.Len() == 0 {
+			b.Grow(128) // ids seldom grow beyond it
+		}
+		b.WriteString(value)
 	}
-	return string(got.join()), true
+	return b.String(), true
 }

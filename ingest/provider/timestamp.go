@@ -49,7 +49,8 @@ type timestamp struct {
 	item      string // of the signature list; "" when from is set
 	from      []source
 	unit      string
-	tolerance time.Duration
+	tolerance time.Duration // below 0 for none
+	pastOnly  bool
 }
 
 // check holds the time as sent against the clock.
@@ -61,10 +62,11 @@ func (t *timestamp) check(sent string, now time.Time) error {
 	}
 	age := now.Truncate(unit.step).Sub(at)
 	switch {
+	case t.tolerance < 0:
 	case age > t.tolerance:
 		return fmt.Errorf("%w: it is %s old, at most %s is taken", ErrStale, age.Round(unit.step), t.tolerance)
-	case age < -t.tolerance:
-		return fmt.Errorf("%w: it is %s in the future, at most %s is taken", ErrStale, (-age).Round(unit.step), t.tolerance)
+	case age < -t.tolerance && !t.pastOnly:
+		return fmt.Errorf("%w: it is %s in the future, at most %s is taken", ErrStale, age.Abs().Round(unit.step), t.tolerance)
 	}
 	return nil
 }

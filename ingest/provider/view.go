@@ -1,0 +1,86 @@
+package provider
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// view is a Delivery with what has been parsed out of it so far, and what its
+// source was given. It lives as long as one call.
+type view struct {
+	*Delivery
+	options map[string]string
+
+	timestamp string // as sent, for {timestamp}
+	id        string // for {id}
+	secret    string // for {secret}
+	mac       []byte // the secret of {hmac-…}
+	granted   string // for {granted}
+	item      string // one of a batch, as JSON; "" outside a batch
+
+	read        bool   // whether text and valid are set
+	text        string // the body; what is found in it is a part of this copy
+	valid       bool   // whether it is JSON
+	form, query url.Values
+}
+
+// json returns the body as JSON, if it is any.
+func (v *view) json() (text string, ok bool) {
+	if !v.read {
+		v.read, v.text = true, string(v.Body)
+		v.valid = validJSON(v.text)
+	}
+	return v.text, v.valid
+}
+
+func (v *view) formField(name string) (string, bool) {
+	if v.form == nil {
+		v.form = url.Values{}
+		if mediaType, _, _ := mime.ParseMediaType(v.Header.Get("Content-Type")); mediaType == "application/x-www-form-urlencoded" {
+			// A form with a mistake in it keeps the fields that parse.
+			v.form, _ = url.ParseQuery(string(v.Body))
+		}
+	}
+	return first(v.form, name)
+}
+
+func (v *view) queryParameter(name string) (string, bool) {
+	if v.query == nil {
+		v.query = url.Values{}
+		if u, err := url.Parse(v.URL); err == nil {
+			v.query = u.Query()
+		}
+	}
+	return first(v.query, name)
+}
+
+func (v *view) option(name string) (string, bool) {
+	value := v.options[name]
+	return value, value != ""
+}
+
+// baseURL is the URL without its query.
+func (v *view) baseURL() string {
+	base, _, _ := strings.Cut(v.URL, "?")
+	return base
+}
+
+// first returns the one value of a name. Two values are none, as of a header.
+func first(values url.Values, name string) (string, bool) {
+	if len(values[name]) != 1 {
+		return "", false
+	}
+	return values.Get(name), true
+}
+
+// header returns the one value of a header, by its canonical name. Two values are none: which of
+// them the provider meant cannot be known.
+func header(h http.Header, name string) (value string, ok bool) {
+	values := h[name]
+	if len(values) != 1 || values[0] == "" {
+		return "", false
+	}
+	return values[0], true
+}
