@@ -24,6 +24,7 @@ import (
 type sendOptions struct {
 	config, file, id, url string
 	times                 int
+	generateKey           bool
 }
 
 func sendCommand(env environment) *cobra.Command {
@@ -34,12 +35,23 @@ func sendCommand(env environment) *cobra.Command {
 		Long: `Sign a sample event as the source's provider would, with the source's first
 secret, and post it to the edge. Without TYPE the provider's first sample is
 sent. Each run sends a new event; --id sends one again, and so does --times, as
-a provider redelivers: the same event, signed anew.`,
+a provider redelivers: the same event, signed anew.
+
+Where the secret is the provider's public key, --generate-key makes a pair to
+sign with and prints the public half, to be put into the config, too.`,
 		Example: "  hookyard send stripe invoice.paid\n  hookyard send stripe invoice.paid --id evt_1 --times 2",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.times < 1 {
 				return usageError{fmt.Errorf("--times %d: want 1 or more", o.times)}
+			}
+			file, err := findConfig(o.config, env)
+			if err != nil {
+				return err
+			}
+			o.config = file
+			if o.generateKey {
+				return generateKey(env, file, args[0])
 			}
 			return send(cmd.Context(), env, o, args[0], strings.Join(args[1:], ""))
 		},
@@ -50,25 +62,21 @@ a provider redelivers: the same event, signed anew.`,
 	f.StringVar(&o.id, "id", "", "the event id (default a new one)")
 	f.IntVar(&o.times, "times", 1, "deliver it so many times")
 	f.StringVar(&o.url, "url", "", "where to post (default the source's address in the config)")
+	f.BoolVar(&o.generateKey, "generate-key", false, "make a key pair to sign with, print its public half, and send nothing")
 	return cmd
 }
 
 func send(ctx context.Context, env environment, o sendOptions, name, eventType string) error {
-	file, err := findConfig(o.config, env)
+	set, err := load(o.config, config.Options{LookupEnv: env.LookupEnv})
 	if err != nil {
 		return err
 	}
-	set, err := load(file, config.Options{LookupEnv: env.LookupEnv})
+	source, err := set.source(name)
 	if err != nil {
 		return err
 	}
-	source, ok := set.sources[name]
-	if !ok {
-		var known []string
-		for _, s := range set.Sources {
-			known = append(known, s.Name)
-		}
-		return fmt.Errorf("%s has no source %q%s", file, name, config.Suggest(name, known))
+	if !source.HasSecret() {
+		return fmt.Errorf("source %q has no secret yet: put the one that its provider hands over into the config", name)
 	}
 	if o.url == "" {
 		o.url = "http://" + set.Listen + "/webhooks/" + name
@@ -87,10 +95,10 @@ func send(ctx context.Context, env environment, o sendOptions, name, eventType s
 		if err := source.Stamp(d, o.id, eventType); err != nil {
 			return fmt.Errorf("source %q: %w", name, err)
 		}
-		if err := source.Sign(d); err != nil {
+		if err := signAs(env, source, name, d); err != nil {
 			return fmt.Errorf("source %q: %w", name, err)
 		}
-		ok, err := post(ctx, o.url, d, env.stdout)
+		ok, err := post(ctx, withQuery(o.url, d.URL), d, env.stdout)
 		if err != nil {
 			return err
 		}
@@ -100,6 +108,26 @@ func send(ctx context.Context, env environment, o sendOptions, name, eventType s
 		return errSilent
 	}
 	return nil
+}
+
+// source returns the source of that name, or says which there are.
+func (s *setting) source(name string) (*ingest.Source, error) {
+	if _, err := s.declared(name); err != nil {
+		return nil, err
+	}
+	return s.sources[name], nil
+}
+
+// declared returns what the config says of the source of that name.
+func (s *setting) declared(name string) (config.Source, error) {
+	var known []string
+	for _, declared := range s.Sources {
+		if declared.Name == name {
+			return declared, nil
+		}
+		known = append(known, declared.Name)
+	}
+	return config.Source{}, fmt.Errorf("%s has no source %q%s", s.File, name, config.Suggest(name, known))
 }
 
 // chooseBody reads the body that was named, or takes the provider's sample.
@@ -130,6 +158,16 @@ func signedURL(set *setting, target string) string {
 		_, path, _ = strings.Cut(after, "/")
 	}
 	return set.PublicURL + "/" + path
+}
+
+// withQuery is the address with the query of the URL that was signed, where
+// some providers put the signature.
+func withQuery(address, signed string) string {
+	address, _, _ = strings.Cut(address, "?")
+	if _, query, ok := strings.Cut(signed, "?"); ok {
+		address += "?" + query
+	}
+	return address
 }
 
 // post delivers d and prints what became of it. ok is false for any answer but

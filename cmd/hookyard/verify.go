@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -22,10 +20,13 @@ import (
 
 // verifyOptions are the flags of verify.
 type verifyOptions struct {
-	provider, source, config, url string
-	secrets                       []string
-	at                            int64
-	tolerance                     time.Duration
+	provider, source, config, url, cert string
+	secrets                             []string
+	options                             map[string]string
+	at                                  int64
+	atGiven                             bool
+	tolerance                           time.Duration
+	json                                bool
 }
 
 func verifyCommand(env environment) *cobra.Command {
@@ -37,80 +38,110 @@ func verifyCommand(env environment) *cobra.Command {
 
 FILE, or standard input, is the HTTP request as it was sent: request line,
 headers, a blank line, body. Give the provider and a secret, or --source for
-those of a source in the config. Exits 0 if the signature is good, 1 if not.`,
-		Example: "  hookyard verify request.http --provider stripe --secret env:STRIPE_WEBHOOK_SECRET --at 1700000000",
-		Args:    cobra.MaximumNArgs(1),
+those of a source in the config. Exits 0 if the signature is good, 1 if not.
+
+With --json it reads many, one JSON object a line: id, provider or scheme,
+method, url, headers, body or body_b64, secret, public_key, cert_pem, options,
+now_unix, tolerance_s. One without a provider is held against that of the flags.
+It prints a line for each: id, accept, reason, because, event_id, event_type,
+events of a batch, and response where the provider wants a certain one. A line
+that cannot be read has the reason "bad-line". Exits 0 once all are answered.`,
+		Example: "  hookyard verify request.http --provider stripe --secret env:STRIPE_WEBHOOK_SECRET --at 1700000000\n" +
+			"  hookyard verify --json --source stripe < deliveries.jsonl",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (o.source == "") == (o.provider == "") {
+			o.atGiven = cmd.Flags().Changed("at")
+			named := o.source != "" || o.provider != ""
+			if o.source != "" && o.provider != "" || !named && !o.json {
 				return usageError{errors.New("give either --provider and --secret, or --source")}
 			}
-			raw, err := readRequest(env, args)
+			in, err := openInput(env, args)
 			if err != nil {
 				return err
 			}
-			receiver, err := verifyReceiver(env, o)
+			defer in.Close()
+			set, err := verifySetting(env, o)
 			if err != nil {
 				return err
 			}
-			d, err := parseRequest(raw)
-			if err != nil {
-				return err
+			var receiver *provider.Receiver
+			if named {
+				if receiver, err = verifyReceiver(env, o, set); err != nil {
+					return err
+				}
 			}
-			d.ReceivedAt = time.Now()
-			if cmd.Flags().Changed("at") {
-				d.ReceivedAt = time.Unix(o.at, 0)
+			if o.json {
+				j := judge{catalog: set.catalog, receiver: receiver, now: o.now}
+				return j.lines(cmd.Context(), in, env.stdout)
 			}
-			if o.url != "" {
-				d.URL = o.url
-			}
-			return explain(cmd, env.stdout, receiver, d)
+			return verifyOne(cmd.Context(), env, o, receiver, in)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.provider, "provider", "", "the provider's name")
 	f.StringArrayVar(&o.secrets, "secret", nil, "a secret: env:NAME, file:PATH, or the text itself; may be repeated")
+	f.StringToStringVar(&o.options, "option", nil, "an option of the provider, NAME=VALUE; may be repeated")
+	f.StringVar(&o.cert, "cert", "", "the file that stands in for the certificate which the delivery names")
 	f.StringVar(&o.source, "source", "", "take provider and secrets from this source of the config")
 	f.StringVarP(&o.config, "config", "c", "", "the config file (default hookyard.yaml if it is here, else the demo's)")
 	f.StringVar(&o.url, "url", "", "the public URL, for providers that sign it (default from the request)")
 	f.Int64Var(&o.at, "at", 0, "the time to verify at, in Unix seconds (default now)")
 	f.DurationVar(&o.tolerance, "tolerance", 0, "how far the timestamp may be from that (default the provider's)")
+	f.BoolVar(&o.json, "json", false, "read and print JSON, one delivery a line")
 	return cmd
+}
+
+// now is the clock to verify at.
+func (o verifyOptions) now() time.Time {
+	if o.atGiven {
+		return time.Unix(o.at, 0)
+	}
+	return time.Now()
 }
 
 // maxRequest is more than any edge takes.
 const maxRequest = 64 << 20
 
-func readRequest(env environment, args []string) ([]byte, error) {
-	in := env.stdin
+func openInput(env environment, args []string) (io.ReadCloser, error) {
 	if len(args) == 1 && args[0] != "-" {
-		return os.ReadFile(args[0])
+		return os.Open(args[0])
 	}
-	return io.ReadAll(io.LimitReader(in, maxRequest))
+	return io.NopCloser(env.stdin), nil
 }
 
-func verifyReceiver(env environment, o verifyOptions) (*provider.Receiver, error) {
-	if o.source != "" {
-		file, err := findConfig(o.config, env)
-		if err != nil {
-			return nil, err
-		}
-		set, err := load(file, config.Options{LookupEnv: env.LookupEnv})
-		if err != nil {
-			return nil, err
-		}
-		source, ok := set.sources[o.source]
-		if !ok {
-			return nil, fmt.Errorf("%s has no source %q", file, o.source)
-		}
-		return source.Receiver, nil
+// verifySetting is the config, where a source of it or the config itself is
+// asked for, and else the built-in catalog alone.
+func verifySetting(env environment, o verifyOptions) (*setting, error) {
+	if o.source == "" {
+		catalog, err := chosenCatalog(env, o.config)
+		return &setting{catalog: catalog}, err
 	}
-	catalog, err := provider.Builtin()
+	file, err := findConfig(o.config, env)
 	if err != nil {
 		return nil, err
 	}
-	p, ok := catalog.Lookup(o.provider)
+	return load(file, config.Options{LookupEnv: env.LookupEnv})
+}
+
+// verifyReceiver is that of the flags, cut off from the network.
+func verifyReceiver(env environment, o verifyOptions, set *setting) (*provider.Receiver, error) {
+	held, err := readCertificate(o.cert)
+	if err != nil {
+		return nil, err
+	}
+	if o.source != "" {
+		source, err := set.source(o.source)
+		if err != nil {
+			return nil, err
+		}
+		return source.Rebind(func(b *provider.Binding) {
+			b.Fetch = held
+			b.Tolerance = cmp.Or(o.tolerance, b.Tolerance)
+		})
+	}
+	p, ok := set.catalog.Lookup(o.provider)
 	if !ok {
-		return nil, fmt.Errorf("unknown provider %q%s", o.provider, config.Suggest(o.provider, catalog.Names()))
+		return nil, fmt.Errorf("unknown provider %q%s", o.provider, config.Suggest(o.provider, set.catalog.Names()))
 	}
 	var secrets []string
 	for _, s := range o.secrets {
@@ -120,7 +151,25 @@ func verifyReceiver(env environment, o verifyOptions) (*provider.Receiver, error
 		}
 		secrets = append(secrets, secret)
 	}
-	return p.Bind(secrets, o.tolerance)
+	return p.Bind(provider.Binding{Secrets: secrets, Tolerance: o.tolerance, Options: o.options, Fetch: held})
+}
+
+// heldCertificate stands in for what a scheme would get over the network.
+type heldCertificate []byte
+
+func readCertificate(file string) (heldCertificate, error) {
+	if file == "" {
+		return nil, nil
+	}
+	return os.ReadFile(file)
+}
+
+// Fetch implements provider.Fetcher.
+func (h heldCertificate) Fetch(context.Context, string) ([]byte, error) {
+	if len(h) == 0 {
+		return nil, errors.New("verify asks nobody; get what the URL in the delivery returns and give it with --cert, or as cert_pem")
+	}
+	return h, nil
 }
 
 // revealSecret follows a reference; anything else is the secret itself.
@@ -142,83 +191,55 @@ func revealSecret(env environment, s string) (string, error) {
 	return s, nil
 }
 
-// parseRequest reads a request as people keep them: header lines may end in
-// LF alone, and without a Content-Length the body is everything after the
-// blank line.
-func parseRequest(raw []byte) (*provider.Delivery, error) {
-	head, body, err := splitRequest(raw)
+// verifyOne prints the verdict on one request and everything that led to it
+// but the secret.
+func verifyOne(ctx context.Context, env environment, o verifyOptions, r *provider.Receiver, in io.Reader) error {
+	raw, err := io.ReadAll(io.LimitReader(in, maxRequest))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(head), bytes.NewReader(body))))
+	d, err := parseRequest(raw)
 	if err != nil {
-		return nil, fmt.Errorf("not an HTTP request: %w; want a line such as \"POST /webhooks/stripe HTTP/1.1\", headers, a blank line and the body", err)
+		return err
 	}
-	defer r.Body.Close()
-	if r.ContentLength > 0 || len(r.TransferEncoding) > 0 {
-		if body, err = io.ReadAll(r.Body); err != nil {
-			return nil, fmt.Errorf("the body ends before its headers say so: %w", err)
-		}
+	d.ReceivedAt = o.now()
+	d.URL = cmp.Or(o.url, d.URL)
+	v := judgeDelivery(ctx, r, d)
+	v.print(env.stdout, r, d)
+	if errors.Is(v.refused, provider.ErrMismatch) && matchesWithoutLineEnd(ctx, r, *d) {
+		printFact(env.stdout, "hint", "it matches without the line break at the end; editors add one")
 	}
-	target := r.URL.String()
-	if !r.URL.IsAbs() {
-		target = "https://" + r.Host + target
-	}
-	return &provider.Delivery{Method: r.Method, URL: target, Header: r.Header, Body: body}, nil
-}
-
-// splitRequest returns the head, with CRLF line ends and the blank line, and
-// the rest.
-func splitRequest(raw []byte) (head, body []byte, err error) {
-	var b bytes.Buffer
-	for rest := raw; len(rest) > 0; {
-		line, after, _ := bytes.Cut(rest, []byte("\n"))
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		b.Write(line)
-		b.WriteString("\r\n")
-		rest = after
-		if len(line) == 0 {
-			return b.Bytes(), rest, nil
-		}
-	}
-	b.WriteString("\r\n")
-	if len(raw) == 0 {
-		return nil, nil, errors.New("nothing to verify: the request is empty")
-	}
-	return b.Bytes(), nil, nil
-}
-
-// explain prints the verdict and everything that led to it but the secret.
-func explain(cmd *cobra.Command, out io.Writer, r *provider.Receiver, d *provider.Delivery) error {
-	line := func(what, value string) { fmt.Fprintf(out, "%-15s %s\n", what, value) }
-	verdict := r.Verify(cmd.Context(), d)
-	if verdict == nil {
-		line("verdict", "accept")
-	} else {
-		line("verdict", "reject")
-		line("reason", provider.Reason(verdict))
-		line("because", verdict.Error())
-	}
-	if errors.Is(verdict, provider.ErrMismatch) && matchesWithoutLineEnd(cmd.Context(), r, *d) {
-		line("hint", "it matches without the line break at the end; editors add one")
-	}
-	if content, err := r.SignedContent(d); err != nil {
-		line("signed content", "cannot be put together: "+err.Error())
-	} else {
-		line("signed content", fmt.Sprintf("%q", content))
-	}
-	if events, err := r.Identify(d); err != nil {
-		line("event", err.Error())
-	} else {
-		for _, e := range events {
-			line("event id", e.ID)
-			line("event type", cmp.Or(e.Type, "none; it goes to the Workflow "+r.Name()+"."+event.Untyped))
-		}
-	}
-	if verdict != nil {
+	if v.refused != nil {
 		return errSilent
 	}
 	return nil
+}
+
+func printFact(out io.Writer, what, value string) { fmt.Fprintf(out, "%-15s %s\n", what, value) }
+
+func (v verdict) print(out io.Writer, r *provider.Receiver, d *provider.Delivery) {
+	if v.refused == nil {
+		printFact(out, "verdict", "accept")
+	} else {
+		printFact(out, "verdict", "reject")
+		printFact(out, "reason", v.reason())
+		printFact(out, "because", v.refused.Error())
+	}
+	if v.answer != nil {
+		printFact(out, "answer", fmt.Sprintf("%d %q", v.answer.Status, v.answer.Body))
+	}
+	if content, err := r.SignedContent(d); err != nil {
+		printFact(out, "signed content", "cannot be put together: "+err.Error())
+	} else {
+		printFact(out, "signed content", fmt.Sprintf("%q", content))
+	}
+	if v.unnamed != nil {
+		printFact(out, "event", v.unnamed.Error())
+	}
+	for _, e := range v.events {
+		printFact(out, "event id", e.ID)
+		printFact(out, "event type", cmp.Or(e.Type, "none; it goes to the Workflow "+r.Name()+"."+event.Untyped))
+	}
 }
 
 // matchesWithoutLineEnd finds the most common reason why a genuine delivery

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/ingest/provider"
+)
+
+// keyPair is what `send` signs with where a provider's secret is the public
+// half of a key that only the provider holds.
+type keyPair struct{ public, private string }
+
+// sendKey is where a source's key pair is kept.
+func (f folders) sendKey(source string) string { return filepath.Join(f.state, "keys", source) }
+
+// generateKey makes the key pair of a source, unless it has one, and prints
+// the public half.
+func generateKey(env environment, file, name string) error {
+	set, err := load(file, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: true})
+	if err != nil {
+		return err
+	}
+	declared, err := set.declared(name)
+	if err != nil {
+		return err
+	}
+	p, _ := set.catalog.Lookup(declared.Provider) // load has seen that it is there
+	if source, ok := set.sources[name]; ok {
+		p = source.Provider // with the scheme that the source itself gives
+	}
+	home, err := userFolders(env)
+	if err != nil {
+		return err
+	}
+	pair, err := readKeyPair(home.sendKey(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		pair, err = writeKeyPair(home.sendKey(name), p)
+	}
+	if err != nil {
+		return fmt.Errorf("source %q: %w", name, err)
+	}
+	fmt.Fprintf(env.stderr, "Put this public key into a file or a variable, and name that under `secrets` of source %q,\n"+
+		"beside the provider's own. The private half is %s: who has it\n"+
+		"can send events that the source takes. Remove both when you are done.\n", name, home.sendKey(name))
+	_, err = fmt.Fprintln(env.stdout, pair.public)
+	return err
+}
+
+func readKeyPair(file string) (keyPair, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return keyPair{}, err
+	}
+	public, private, ok := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	if !ok {
+		return keyPair{}, fmt.Errorf("%s holds no key pair; remove it and make another with --generate-key", file)
+	}
+	return keyPair{public, private}, nil
+}
+
+func writeKeyPair(file string, p *provider.Provider) (keyPair, error) {
+	public, private, err := p.GenerateKey()
+	if err != nil {
+		return keyPair{}, err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return keyPair{}, err
+	}
+	return keyPair{public, private}, os.WriteFile(file, []byte(public+"\n"+private+"\n"), 0o600)
+}
+
+// signAs signs d as the source's provider would, with the source's first
+// secret or, where that only verifies, with the key pair made for it.
+func signAs(env environment, source *ingest.Source, name string, d *provider.Delivery) error {
+	err := source.Sign(d)
+	if err == nil || !source.SignsWithPair() {
+		return err
+	}
+	home, homeErr := userFolders(env)
+	if homeErr != nil {
+		return homeErr
+	}
+	pair, readErr := readKeyPair(home.sendKey(name))
+	if errors.Is(readErr, fs.ErrNotExist) {
+		return fmt.Errorf("%w; make a pair of your own with `send %s --generate-key`", err, name)
+	}
+	if readErr != nil {
+		return readErr
+	}
+	signer, err := source.Rebind(func(b *provider.Binding) { b.Secrets = []string{pair.private} })
+	if err != nil {
+		return fmt.Errorf("%s: %w", home.sendKey(name), err)
+	}
+	return signer.Sign(d)
+}
