@@ -51,7 +51,7 @@ func OpenChannel(ref, rawURL string) (*Channel, error) {
 		return nil, fmt.Errorf("its scheme names no service; known: %s", strings.Join(known, ", "))
 	}
 	if service != "matrix" { // which signs in here already
-		if _, err := services.Locate(rawURL); err != nil {
+		if err := locate(&services, rawURL); err != nil {
 			return nil, fmt.Errorf("it is not what %q URLs look like", service)
 		}
 	}
@@ -61,6 +61,18 @@ func OpenChannel(ref, rawURL string) (*Channel, error) {
 		url:     rawURL,
 		sends:   make(chan struct{}, channelSends),
 	}, nil
+}
+
+// locate returns an error where the library knows no such URL, or breaks on it
+// as it does on "teams+:".
+func locate(services *router.ServiceRouter, rawURL string) (err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			err = fmt.Errorf("the library broke: %v", broken)
+		}
+	}()
+	_, err = services.Locate(rawURL)
+	return err
 }
 
 // Name returns what the channel is called in logs and errors,

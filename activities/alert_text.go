@@ -150,5 +150,6 @@ func orElse(text, otherwise string) string {
 // harmless takes from a text what makes Slack and Discord page everybody:
 // event types and errors come from outside.
 func harmless(text string) string {
-	return strings.NewReplacer("<!", "< !", "<@", "< @", "@everyone", "@ everyone", "@here", "@ here", "@channel", "@ channel").Replace(text)
+	text = strings.NewReplacer("<!", "< !", "<@", "< @").Replace(text)
+	return strings.NewReplacer("@everyone", "@ everyone", "@here", "@ here", "@channel", "@ channel").Replace(text) // in "<@here", too
 }

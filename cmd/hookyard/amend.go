@@ -189,5 +189,5 @@ func amendment(payload []byte, by, why string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ingest.Payload(whole), nil
+	return ingest.Payload(whole, true), nil
 }

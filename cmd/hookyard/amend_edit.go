@@ -82,7 +82,8 @@ func takeBack(edited, current []byte) ([]byte, error) {
 	if !json.Valid(current) {
 		return edited, nil
 	}
-	if err := json.Unmarshal(edited, new(any)); err != nil {
+	// Not into an any: a number may be larger than a float64.
+	if err := json.Unmarshal(edited, new(json.RawMessage)); err != nil {
 		return nil, fmt.Errorf("it is no longer JSON: %w%s", err, lineOf(edited, err))
 	}
 	if bytes.ContainsRune(current, '\n') {

@@ -77,8 +77,10 @@ func checkPath(payload []byte, path string) error {
 	for i := 0; i <= len(path); i++ {
 		switch {
 		case i < len(path) && path[i] == '\\':
-			i++ // what follows is a character of the key
-		case i < len(path) && strings.IndexByte("*?#|@", path[i]) >= 0:
+			if i++; i == len(path) { // what follows is a character of the key
+				return errors.New("the path ends in a backslash, and no character follows it")
+			}
+		case i < len(path) && (strings.IndexByte("*?#|@", path[i]) >= 0 || i == begin && strings.IndexByte("![{:", path[i]) >= 0):
 			return fmt.Errorf("a path names keys and places, not patterns; as a character of a key, write \\%c", path[i])
 		case i == len(path) || path[i] == '.':
 			if err := checkField(parent, path[:max(begin-1, 0)], path[begin:i]); err != nil {
