@@ -101,11 +101,11 @@ func checkField(parent gjson.Result, path, key string) error {
 	switch {
 	case parent.IsArray():
 		last := len(parent.Array())
-		if n, err := strconv.Atoi(key); err != nil || n < 0 || n > last {
+		if n, err := strconv.ParseUint(key, 10, 31); err != nil || int(n) > last { //nolint:gosec // 31 bits
 			return fmt.Errorf("%q is a list: want a place from 0 to %d, which adds one, found %q", path, last, key)
 		}
 	case !parent.Exists() || parent.Type == gjson.Null:
-		if n, err := strconv.Atoi(key); err == nil && n != 0 {
+		if n, err := strconv.ParseInt(key, 10, 32); err == nil && n != 0 {
 			return fmt.Errorf("%q is no list that has a place %d", path, n)
 		}
 	case !parent.IsObject():

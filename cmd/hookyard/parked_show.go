@@ -79,17 +79,17 @@ type page struct {
 
 func (p page) String() string {
 	var b strings.Builder
-	line := func(what, value string) { fmt.Fprintf(&b, "%-12s %s\n", what, value) }
+	line := func(what, value string) { fmt.Fprintf(&b, "%-12s %s\n", what, plainLine(value, 400)) }
 	state := status(p.run)
 	if at := p.run.stoppedAt(); !at.IsZero() {
 		state += " for " + age(at, p.now)
 	}
-	line("run", p.run.ID+"  ("+p.run.RunID+")")
+	line("run", p.run.ID+" ("+p.run.RunID+")")
 	line("state", state)
-	line("Workflow", plainLine(p.run.WorkflowType, 200))
+	line("Workflow", p.run.WorkflowType)
 	line("source", p.event.Source+", of "+p.event.Provider)
-	line("event", plainLine(p.event.ID, 300))
-	line("event type", plainLine(cmp.Or(p.event.Type, "none"), 300))
+	line("event", p.event.ID)
+	line("event type", cmp.Or(p.event.Type, "none"))
 	line("received", p.event.ReceivedAt.UTC().Format(time.DateTime)+" UTC, "+age(p.event.ReceivedAt, p.now)+" ago")
 	line("payload", fmt.Sprintf("%s, %d bytes", payloadKind(p.event, p.payload), len(p.payload.GetData())))
 
@@ -109,9 +109,9 @@ func (p page) String() string {
 
 func (p page) step(b *strings.Builder, s parking.Step) {
 	if p.run.open() {
-		fmt.Fprintf(b, "\nParked at %s: %s, for %s", plainLine(s.Name, 200), s.Reason, age(s.Since, p.now))
+		fmt.Fprintf(b, "\nParked at %s: %s, for %s", plainLine(s.Name, 200), plainLine(string(s.Reason), 100), age(s.Since, p.now))
 	} else {
-		fmt.Fprintf(b, "\nClosed while parked at %s: %s", plainLine(s.Name, 200), s.Reason)
+		fmt.Fprintf(b, "\nClosed while parked at %s: %s", plainLine(s.Name, 200), plainLine(string(s.Reason), 100))
 	}
 	if s.Attempts > 0 {
 		fmt.Fprintf(b, ", after %d attempts over %s", s.Attempts, age(s.Started, s.Since))
@@ -128,7 +128,7 @@ func (p page) step(b *strings.Builder, s parking.Step) {
 func (p page) waysOn(b *strings.Builder) {
 	b.WriteString("\nTo go on\n\n")
 	way := func(what, args, when string) {
-		fmt.Fprintf(b, "  %s %s %s%s\n      %s\n", invocation(), what, p.run.ID, args, when)
+		fmt.Fprintf(b, "  %s\n      %s\n", plainLine(invocation()+" "+what+" "+p.run.ID+args, 700), when)
 	}
 	if !p.run.parked() {
 		if p.run.open() {

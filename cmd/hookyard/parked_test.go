@@ -38,17 +38,17 @@ stripe:1     stripe  invoice.paid  B              exhausted  1d1h  3         no
 `, "\n"+table.String())
 
 	env, stdout, stderr := screen()
-	require.NoError(t, printRuns(env, runs, 1, true))
+	require.NoError(t, printRuns(env, runs, "parked", 1, true))
 	require.Equal(t, 1, strings.Count(stdout.String(), "\n"))
 	require.Contains(t, stdout.String(), `{"workflow_id":"stripe:2","run_id":"run-of-stripe:2","source":"stripe","event_type":"invoice.paid",`+
 		`"workflow_type":"stripe.invoice.paid","started":"2026-01-02T03:03:05.000000006Z","steps":[{"name":"A",`)
 	require.Equal(t, "1 more are parked; --limit 1 left them out\n", stderr.String())
 
 	stdout.Reset()
-	require.NoError(t, printRuns(env, nil, 0, false))
+	require.NoError(t, printRuns(env, nil, "parked", 0, false))
 	require.Equal(t, "No run is parked.\n", stdout.String())
 	stdout.Reset()
-	require.NoError(t, printRuns(env, nil, 0, true))
+	require.NoError(t, printRuns(env, nil, "parked", 0, true))
 	require.Empty(t, stdout.String(), "for programs, nothing is no line")
 }
 
@@ -136,7 +136,7 @@ func TestPage(t *testing.T) {
 	h.events[0].Attributes = &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
 		WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{Input: &commonpb.Payloads{Payloads: []*commonpb.Payload{
 			encoded(t, event.Event{Source: "stripe-eu", Provider: "stripe", ID: "evt_1", Type: "invoice.paid", ReceivedAt: parkedAt, ContentType: "application/json"}),
-			ingest.Payload([]byte(`{"a":1.0}`)).Payload(),
+			ingest.Payload([]byte(`{"a":1.0}`), true).Payload(),
 		}}},
 	}
 	ev, payload, err := eventOf(h.events)
@@ -144,7 +144,7 @@ func TestPage(t *testing.T) {
 	r := newEventRun(parkedInfo(t, "stripe-eu:evt_1", stepParked("SendReceipt", parkedAt)))
 	text := page{run: r, event: ev, payload: payload, events: h.events, deeds: deeds(h.events), now: parkedAt.Add(time.Hour)}.String()
 	for _, want := range []string{
-		"run          stripe-eu:evt_1  (run-of-stripe-eu:evt_1)\n",
+		"run          stripe-eu:evt_1 (run-of-stripe-eu:evt_1)\n",
 		"state        parked for 1h0m\n",
 		"source       stripe-eu, of stripe\n",
 		"received     2026-01-02 03:04:05 UTC, 1h0m ago\n",
