@@ -38,7 +38,7 @@ const postgresConnections = 10
 // processes may open the same file at once: they take turns by means of a
 // second, empty file with the suffix ".lock", which is left behind. The
 // context bounds the opening only. The caller closes Ledger.DB.
-func OpenSQLite(ctx context.Context, path string) (*Ledger, error) {
+func OpenSQLite(ctx context.Context, path string, options ...LedgerOption) (*Ledger, error) {
 	if path == "" {
 		return nil, errors.New("open the ledger: the path of the SQLite file is empty")
 	}
@@ -55,7 +55,7 @@ func OpenSQLite(ctx context.Context, path string) (*Ledger, error) {
 	}
 	defer unlock()
 
-	db, err := sql.Open("sqlite", sqliteDSN(path, url.Values{
+	db, err := chosen(options).open("sqlite", sqliteDSN(path, url.Values{
 		// Readers do not wait for the writer, and writers of other
 		// processes wait for each other instead of failing.
 		"_pragma": {"busy_timeout(10000)", "journal_mode(wal)", "foreign_keys(1)"},
@@ -82,7 +82,7 @@ func OpenSQLite(ctx context.Context, path string) (*Ledger, error) {
 // minute, so the DSN has to lead to PostgreSQL itself or to a pooler in session
 // mode. Errors never hold the DSN. The context bounds the opening only. The
 // caller closes Ledger.DB.
-func OpenPostgres(ctx context.Context, dsn string) (*Ledger, error) {
+func OpenPostgres(ctx context.Context, dsn string, options ...LedgerOption) (*Ledger, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("open the ledger: the PostgreSQL DSN cannot be read; want postgres://user:password@host:5432/database")
@@ -91,7 +91,7 @@ func OpenPostgres(ctx context.Context, dsn string) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
-	db := stdlib.OpenDB(*config)
+	db := chosen(options).openDB(stdlib.GetConnector(*config))
 	db.SetMaxOpenConns(postgresConnections)
 	if err := migrate(ctx, goose.DialectPostgres, db, goose.WithSessionLocker(turns)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the ledger on PostgreSQL: %s", databaseError(err)), db.Close())

@@ -11,7 +11,7 @@ import (
 
 // endToEndSenders is how many deliveries are under way at once while events
 // are worked off: enough that the worker never waits for one.
-const endToEndSenders = 16
+const endToEndSenders = 64
 
 // workedOffWithin bounds the wait for the last Workflow of a round after the
 // last one that completed.

@@ -24,6 +24,10 @@ type Config struct {
 	File string
 	// Listen is the host:port to serve on; default 127.0.0.1:8080.
 	Listen string
+	// Admin is the host:port of health, metrics and profiles, or AdminOff. It
+	// is empty when absent: DefaultAdmin then, or where another process has
+	// that, a free port of loopback.
+	Admin string
 	// PublicURL is the absolute URL that senders reach this server by, without
 	// a trailing slash. Providers that sign the URL are verified against it,
 	// never against the Host header. It is empty when absent.
@@ -45,6 +49,7 @@ type Config struct {
 	// DefaultRetry. Whether those Activities exist is not checked.
 	Retry  map[string]Retry
 	Alerts Alerts
+	Log    Log
 	// Ledger, Mail and Build are nil when absent.
 	Ledger *Ledger
 	Mail   *Mail
@@ -60,6 +65,18 @@ type Temporal struct {
 	// Runs stay on the queue they started on, so workers must keep polling an
 	// old queue until its runs have ended.
 	TaskQueue string
+	// Versioning is nil when absent: any worker then runs any run.
+	Versioning *Versioning
+}
+
+// Versioning is Temporal's Worker Versioning: a worker says which build it is,
+// and runs what is made current or ramped up in the deployment, nothing before.
+type Versioning struct {
+	// Deployment is the name of the Worker Deployment; default "hookyard".
+	Deployment string
+	// BuildID tells one build from the next. It is empty where
+	// Options.SkipSecrets was set and the file refers to it.
+	BuildID string
 }
 
 // Source is one endpoint, POST /webhooks/{name}.
@@ -71,6 +88,17 @@ type Source struct {
 	// Secrets may each verify a delivery, so that a secret can be rotated.
 	// Whether the provider needs one is not checked.
 	Secrets []Secret
+	// Options are what the provider has to be told besides secrets, by name.
+	// They are held like secrets, as some are; one that stands in the file
+	// as it is has no reference. The values of a list are
+	// separated by single blanks. Which options there are is not checked.
+	Options map[string]Secret
+	// Whole keeps a delivery that carries several events as one; it is
+	// `split: false`. Whether the provider sends any is not checked.
+	Whole bool
+	// ReplayGuard makes the body's hash the id of an event whose own id is
+	// not signed; it is `replay_guard: body`.
+	ReplayGuard bool
 	// Events are patterns of the event types that start a Workflow; empty
 	// means all.
 	Events []string
@@ -161,6 +189,14 @@ type Alerts struct {
 	EscalateAfter time.Duration
 }
 
+// Log is what a log at debug level shows.
+type Log struct {
+	// Mask are the places in JSON payloads that it does not show, besides
+	// credentials and signatures: names and indexes, separated by dots, with
+	// "#" for each item of a list and "*" for each member of a mapping.
+	Mask []string
+}
+
 // Ledger is where payments are recorded: exactly one of the two is set.
 type Ledger struct {
 	SQLite   string // a file
@@ -180,6 +216,12 @@ type Build struct {
 	// Token is sent as a bearer token; zero means none.
 	Token Secret
 }
+
+// The values of Config.Admin that are no address of the operator's.
+const (
+	DefaultAdmin = "127.0.0.1:8081"
+	AdminOff     = "off"
+)
 
 // MaxBodyLimit is the largest MaxBody, 1.9 MiB: Temporal stores at most 2 MiB
 // a payload, and the rest is room for what travels with it.

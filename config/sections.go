@@ -2,9 +2,12 @@ package config
 
 import (
 	"math"
+	"net"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -18,6 +21,7 @@ func (d *decoder) config(v value) *Config {
 	}
 	has := d.fields(v, []field{
 		{"listen", d.address(&c.Listen)},
+		{"admin", d.admin(&c.Admin)},
 		{"public_url", d.publicURL(&c.PublicURL)},
 		{"trusted_proxies", d.prefixes(&c.TrustedProxies, "leave it out to believe nobody's X-Forwarded-For")},
 		{"providers", d.path(&c.Providers)},
@@ -26,6 +30,7 @@ func (d *decoder) config(v value) *Config {
 		{"sources", d.sources(&c.Sources)},
 		{"retry", d.retry(c)},
 		{"alerts", d.alerts(&c.Alerts)},
+		{"log", d.log(&c.Log)},
 		{"ledger", d.ledger(&c.Ledger)},
 		{"mail", d.mail(&c.Mail)},
 		{"build", d.build(&c.Build)},
@@ -41,20 +46,99 @@ func (d *decoder) config(v value) *Config {
 	return c
 }
 
+// admin reads an address or the word for none.
+func (d *decoder) admin(to *string) func(value) {
+	return func(v value) {
+		const want = "host:port such as " + DefaultAdmin + ", or " + AdminOff
+		s, ok := d.text(v, want)
+		if !ok {
+			return
+		}
+		if _, port, err := net.SplitHostPort(s); s != AdminOff && (err != nil || !isPort(port)) {
+			d.mistake(v, "want %s, found %s", want, quote(s))
+			return
+		}
+		*to = s
+	}
+}
+
+func (d *decoder) log(to *Log) func(value) {
+	return func(v value) {
+		d.fields(v, []field{{"mask", func(v value) {
+			const want = "json:PATH such as json:customer.email"
+			for _, item := range d.items(v, want, "leave it out to mask no more than credentials and signatures") {
+				text, ok := d.text(item, want)
+				if !ok {
+					continue
+				}
+				path, isJSON := strings.CutPrefix(text, "json:")
+				if !isJSON || slices.Contains(strings.Split(path, "."), "") {
+					d.mistake(item, "want %s, found %s", want, quote(text))
+					continue
+				}
+				to.Mask = append(to.Mask, path)
+			}
+		}}})
+	}
+}
+
 const exampleSource = "declare at least one, such as sources: {stripe: {provider: stripe, secrets: [env:STRIPE_WEBHOOK_SECRET]}}"
 
 func (d *decoder) temporal(to *Temporal) func(value) {
 	return func(v value) {
-		d.fields(v, []field{{"task_queue", func(v value) {
-			queue, ok := d.text(v, "the name of a Task Queue")
-			switch {
-			case !ok:
-			case strings.HasPrefix(queue, "/_sys/"):
-				d.mistake(v, "%s starts with /_sys/, which Temporal keeps for itself; choose another name", quote(queue))
-			default:
-				to.TaskQueue = queue
-			}
-		}}})
+		d.fields(v, []field{
+			{"task_queue", func(v value) {
+				queue, ok := d.text(v, "the name of a Task Queue")
+				switch {
+				case !ok:
+				case strings.HasPrefix(queue, "/_sys/"):
+					d.mistake(v, "%s starts with /_sys/, which Temporal keeps for itself; choose another name", quote(queue))
+				default:
+					to.TaskQueue = queue
+				}
+			}},
+			{"versioning", d.versioning(&to.Versioning)},
+		})
+	}
+}
+
+func (d *decoder) versioning(to **Versioning) func(value) {
+	return func(v value) {
+		versioning := Versioning{Deployment: "hookyard"}
+		has := d.fields(v, []field{
+			{"deployment", d.versionPart(&versioning.Deployment, "the name of a Worker Deployment")},
+			{"build_id", func(v value) {
+				if !isReference(v.node.Value) {
+					d.versionPart(&versioning.BuildID, "a build id, or a reference such as env:BUILD_ID")(v)
+					return
+				}
+				var s Secret
+				d.secret(&s)(v)
+				versioning.BuildID = s.Reveal()
+			}},
+		})
+		if has == nil {
+			return
+		}
+		if _, ok := has["build_id"]; !ok {
+			d.mistake(v, "no build_id; add build_id: env:BUILD_ID, and have each deploy set that to what it deploys")
+		}
+		*to = &versioning
+	}
+}
+
+// versionPart reads a part of a version. Temporal writes a version as
+// "deployment:build" or, on older servers, "deployment.build".
+func (d *decoder) versionPart(to *string, want string) func(value) {
+	return func(v value) {
+		s, ok := d.text(v, want)
+		switch {
+		case !ok:
+		case strings.Contains(s, ":") || v.name() == "deployment" && strings.Contains(s, "."):
+			d.mistake(v, "%s has a character that Temporal separates the parts of a version with; use letters, digits and dashes", quote(s))
+		default:
+			*to = s
+		}
 	}
 }
 
@@ -80,6 +164,9 @@ func (d *decoder) source(v value) Source {
 	has := d.fields(v, []field{
 		{"provider", d.string(&s.Provider, "the name of a provider")},
 		{"secrets", d.secrets(&s.Secrets, "name one, or leave it out where the provider signs without")},
+		{"options", d.options(&s.Options)},
+		{"split", d.split(&s.Whole)},
+		{"replay_guard", d.replayGuard(&s.ReplayGuard)},
 		{"events", d.strings(&s.Events, `patterns such as "invoice.*"`, "leave it out to take every type")},
 		{"unhandled", d.unhandled(&s.Unhandled)},
 		{"forward", d.forward(&s.Forward)},
@@ -112,6 +199,80 @@ func (d *decoder) source(v value) Source {
 		s.Unhandled = UnhandledForward
 	}
 	return s
+}
+
+// options reads what the provider is told. Whether a value is a secret, only
+// the operator knows: both forms are taken.
+func (d *decoder) options(to *map[string]Secret) func(value) {
+	return func(v value) {
+		entries, ok := d.entries(v, "a mapping from the provider's options to their values")
+		if ok && len(entries) == 0 {
+			d.mistake(v, "none given; leave it out")
+		}
+		*to = map[string]Secret{}
+		for _, entry := range entries {
+			(*to)[entry.name()] = d.optionValue(entry)
+		}
+	}
+}
+
+func (d *decoder) optionValue(v value) Secret {
+	const want = "a text, a list of texts, or a reference such as env:NAME"
+	switch {
+	case v.node.Kind == yaml.SequenceNode:
+		var items []string
+		for _, item := range d.items(v, "texts", "leave it out") {
+			if s, ok := d.optionText(item, "a text without blanks"); ok {
+				items = append(items, s)
+			}
+		}
+		return NewSecret(hidden, strings.Join(items, " "))
+	case isReference(v.node.Value):
+		var s Secret
+		d.secret(&s)(v)
+		return s
+	default:
+		s, _ := d.optionText(v, want)
+		return NewSecret(hidden, s)
+	}
+}
+
+// optionText takes a number, too: ids are often made of digits.
+func (d *decoder) optionText(v value, want string) (string, bool) {
+	s := v.node.Value
+	if v.node.Tag != "!!int" {
+		var ok bool
+		if s, ok = d.text(v, want); !ok {
+			return "", false
+		}
+	}
+	if strings.ContainsFunc(s, unicode.IsSpace) {
+		d.mistake(v, "want %s, found one with blanks", want)
+		return "", false
+	}
+	return s, true
+}
+
+func (d *decoder) split(to *bool) func(value) {
+	return func(v value) {
+		if v.node.Tag != "!!bool" {
+			d.wrong(v, "true or false")
+			return
+		}
+		*to = strings.EqualFold(v.node.Value, "false")
+	}
+}
+
+func (d *decoder) replayGuard(to *bool) func(value) {
+	return func(v value) {
+		switch s, ok := d.text(v, "body"); {
+		case !ok:
+		case s != "body":
+			d.mistake(v, "want body, found %s; leave it out for none", quote(s))
+		default:
+			*to = true
+		}
+	}
 }
 
 func (d *decoder) unhandled(to *Unhandled) func(value) {

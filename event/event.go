@@ -36,6 +36,9 @@ type Event struct {
 	// type. The edge records it, so that a later change of the config cannot
 	// change how a run replays.
 	Unhandled Unhandled `json:"unhandled,omitempty"`
+	// Held is set where the edge knew the source to be paused: the run then
+	// waits before its Workflow's function is entered, until the pause ends.
+	Held bool `json:"held,omitempty"`
 }
 
 // Unhandled is what becomes of an Event whose type no Workflow handles.

@@ -11,7 +11,7 @@ import (
 // behind trusted proxies the last one in X-Forwarded-For that is none of them.
 // What a stranger writes there is never believed. The zero address, which is
 // on no list, stands for one that cannot be told.
-func (s *Server) senderOf(r *http.Request) netip.Addr {
+func (l *live) senderOf(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -19,7 +19,7 @@ func (s *Server) senderOf(r *http.Request) netip.Addr {
 	address := peer.Addr().Unmap()
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
-		if !s.trusts(address) {
+		if !l.trusts(address) {
 			return address
 		}
 		if hop = strings.TrimSpace(hop); hop == "" {
@@ -34,6 +34,6 @@ func (s *Server) senderOf(r *http.Request) netip.Addr {
 	return address
 }
 
-func (s *Server) trusts(address netip.Addr) bool {
-	return slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(address) })
+func (l *live) trusts(address netip.Addr) bool {
+	return slices.ContainsFunc(l.proxies, func(p netip.Prefix) bool { return p.Contains(address) })
 }

@@ -23,10 +23,13 @@ const (
 	overRate         reason = "over-rate"
 	bodyTooLarge     reason = "body-too-large"
 	bodyUnreadable   reason = "body-unreadable"
+	noRoom           reason = "no-room"
 	notVerified      reason = "not-verified"
+	notChecked       reason = "not-checked"
 	staleDelivery    reason = "stale"
 	noEvent          reason = "no-event"
 	notStored        reason = "not-stored"
+	notGreeted       reason = "handshake-not-finished"
 	internal         reason = "internal"
 )
 
@@ -43,10 +46,13 @@ var answers = map[reason]struct {
 	overRate:         {http.StatusTooManyRequests, "too many deliveries; send this one again later"},
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "the body is larger than this source takes"},
 	bodyUnreadable:   {http.StatusBadRequest, "the body could not be read to its end"},
+	noRoom:           {http.StatusServiceUnavailable, "too many large deliveries at once; send this one again"},
 	notVerified:      {http.StatusUnauthorized, "the signature is missing or wrong"},
+	notChecked:       {http.StatusServiceUnavailable, "the signature could not be checked; send it again"},
 	staleDelivery:    {http.StatusUnauthorized, "the signed timestamp is too far from now"},
 	noEvent:          {http.StatusUnprocessableEntity, "the delivery is genuine, but holds no event that can be named"},
 	notStored:        {http.StatusServiceUnavailable, "the event is not stored yet; send it again"},
+	notGreeted:       {http.StatusServiceUnavailable, "the handshake could not be finished; send it again"},
 	internal:         {http.StatusServiceUnavailable, "something broke here; send it again"},
 }
 
@@ -60,6 +66,10 @@ type refusal struct {
 	cause  error         // for the log
 	after  time.Duration // for Retry-After; 0 for none
 	allow  string        // for Allow
+
+	// answer is what the provider wants to hear instead of a problem detail;
+	// nil where a problem detail will do.
+	answer *provider.Answer
 }
 
 func (r *refusal) Error() string {
@@ -75,11 +85,18 @@ func refuse(why reason, cause error) *refusal { return &refusal{reason: why, cau
 
 // refuseUnverified gives a genuine but old delivery a reason of its own:
 // its sender's clock, or ours, is what to look at.
-func refuseUnverified(cause error) *refusal {
-	if errors.Is(cause, provider.ErrStale) {
-		return refuse(staleDelivery, cause)
+//
+// An error that is none of the provider package's says nothing of the delivery:
+// the key to check it with could not be had. It may be genuine.
+func refuseUnverified(source *Source, cause error) *refusal {
+	if provider.Reason(cause) == "" {
+		return refuse(notChecked, cause)
 	}
-	return refuse(notVerified, cause)
+	r := &refusal{reason: notVerified, cause: cause, answer: source.Refused()}
+	if errors.Is(cause, provider.ErrStale) {
+		r.reason = staleDelivery
+	}
+	return r
 }
 
 // outcome is what became of a delivery that was taken.
@@ -90,24 +107,35 @@ const (
 	duplicate outcome = "duplicate" // stored before
 	ignored   outcome = "ignored"   // of a type this source does not want
 	greeted   outcome = "handshake" // no event, the answer it asked for
+
+	// failed is an event of a delivery that is refused for it.
+	failed outcome = "failed"
+	// rebuffed is a handshake that asked for what it may not have.
+	rebuffed outcome = "handshake-refused"
 )
 
 // WorkflowIDHeader names, in the answer to a delivery with one event, the
 // Workflow that holds it.
 const WorkflowIDHeader = "Hookyard-Workflow-Id"
 
-// write answers with what a handshake asked for.
-func writeGreeting(w http.ResponseWriter, a *provider.Answer) {
+// writeAnswer answers with what the provider wants to hear, and returns the
+// status.
+func writeAnswer(w http.ResponseWriter, a *provider.Answer) int {
 	maps.Copy(w.Header(), a.Header)
 	// What a stranger sent is echoed here: no browser may take it for a page.
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(a.Status)
-	_, _ = w.Write(a.Body) // a sender that is gone needs no answer
+	_, _ = w.Write(a.Body) //nolint:gosec // nosniff is set; a sender that is gone needs no answer
+	return a.Status
 }
 
-func writeOutcome(w http.ResponseWriter, o outcome) {
+func writeOutcome(w http.ResponseWriter, source *Source, o outcome) int {
+	if success := source.Success(); success != nil {
+		return writeAnswer(w, success)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte(`{"status":"` + string(o) + `"}` + "\n"))
+	return http.StatusOK
 }
 
 // problem is an RFC 9457 problem detail.
@@ -118,6 +146,9 @@ type problem struct {
 }
 
 func writeRefusal(w http.ResponseWriter, r *refusal) int {
+	if r.answer != nil {
+		return writeAnswer(w, r.answer)
+	}
 	a := answers[r.reason]
 	body, _ := json.Marshal(problem{"urn:hookyard:problem:" + string(r.reason), a.title, a.status})
 	after := r.after

@@ -16,11 +16,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
@@ -42,13 +44,17 @@ var clock = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // real ones are in tests/.
 type started struct {
 	answer error
+
+	mu     sync.Mutex // a batch is started all at once
 	events []event.Event
 	bodies []string
 }
 
-func (s *started) Start(_ context.Context, ev event.Event, payload []byte) error {
+func (s *started) Start(_ context.Context, ev event.Event, payload converter.RawValue) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.events = append(s.events, ev)
-	s.bodies = append(s.bodies, string(payload))
+	s.bodies = append(s.bodies, string(payload.Payload().GetData()))
 	return s.answer
 }
 
@@ -66,6 +72,7 @@ func edge(t testing.TB, text string, starter ingest.Starter) (http.Handler, map[
 	return ingest.New(ingest.Options{
 		Sources: sources, Starter: starter, PublicURL: cfg.PublicURL, TrustedProxies: cfg.TrustedProxies,
 		Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return clock },
+		HandedOver: t.TempDir(),
 	}).Handler(), sources, &log
 }
 
@@ -164,11 +171,14 @@ func render(t *testing.T, w *httptest.ResponseRecorder, starter *started) string
 		fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(w.Header()[name], " | "))
 	}
 	fmt.Fprintf(&b, "\n%s\n", strings.TrimSuffix(w.Body.String(), "\n"))
+	var starts []string
 	for i, ev := range starter.events {
 		header, err := json.MarshalIndent(ev, "", "  ")
 		require.NoError(t, err)
-		fmt.Fprintf(&b, "\nstarted %s as %s\n%s\npayload %q\n", ev.WorkflowID(), ev.WorkflowType(), header, starter.bodies[i])
+		starts = append(starts, fmt.Sprintf("\nstarted %s as %s\n%s\npayload %q\n", ev.WorkflowID(), ev.WorkflowType(), header, starter.bodies[i]))
 	}
+	slices.Sort(starts)
+	b.WriteString(strings.Join(starts, ""))
 	return b.String()
 }
 

@@ -1,16 +1,17 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest/provider"
@@ -21,7 +22,7 @@ import (
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, note *note) error {
 	receivedAt := s.now()
 
-	source, ok := s.sources[mux.Vars(r)["source"]]
+	source, ok := note.by.sources[mux.Vars(r)["source"]]
 	if !ok {
 		return refuse(unknownSource, nil)
 	}
@@ -30,30 +31,36 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, note *note) err
 	if methods := source.Methods(); !slices.Contains(methods, r.Method) {
 		return &refusal{reason: methodNotTaken, allow: strings.Join(methods, ", ")}
 	}
-	if !source.takesFrom(s.senderOf(r)) {
+	if !source.takesFrom(note.by.senderOf(r)) {
 		return refuse(addressNotOnList, nil)
 	}
 	if wait := source.overRate(receivedAt); wait > 0 {
 		return &refusal{reason: overRate, after: wait}
 	}
-	body, err := readBody(w, r, source.maxBody)
+	body, release, err := s.read(w, r, source, receivedAt)
 	if err != nil {
 		return err
 	}
-	d := &provider.Delivery{Method: r.Method, URL: s.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, ReceivedAt: receivedAt}
+	defer release()
+	d := &provider.Delivery{Method: r.Method, URL: note.by.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, ReceivedAt: receivedAt}
 
-	if greeting := source.Greet(d, false); greeting != nil {
-		note.outcome = greeted
-		writeGreeting(w, greeting)
-		return nil
+	s.metrics.read(r.Context(), source, len(body))
+	s.logDelivery(r.Context(), source, d, note.by.mask)
+
+	if done, err := s.greet(w, r, source, d, false, note); done {
+		return err
 	}
-	if err := source.Verify(r.Context(), d); err != nil {
-		return refuseUnverified(err)
+	if !source.Delivers(r.Method) {
+		return &refusal{reason: methodNotTaken, allow: strings.Join(source.Methods(), ", ")}
 	}
-	if greeting := source.Greet(d, true); greeting != nil {
-		note.outcome = greeted
-		writeGreeting(w, greeting)
-		return nil
+	verifying := time.Now()
+	err = source.Verify(r.Context(), d)
+	s.metrics.verified(r.Context(), source, verifying, err)
+	if err != nil {
+		return refuseUnverified(source, err)
+	}
+	if done, err := s.greet(w, r, source, d, true, note); done {
+		return err
 	}
 	identities, err := source.Identify(d)
 	if err != nil {
@@ -69,73 +76,134 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, note *note) err
 	if len(identities) == 1 && note.outcome != ignored {
 		w.Header().Set(WorkflowIDHeader, note.workflowID)
 	}
-	writeOutcome(w, note.outcome)
+	note.status = writeOutcome(w, source, note.outcome)
 	return nil
 }
 
-// readBody reads the whole body or refuses it; it never goes on with a part.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, refuse(bodyTooLarge, nil)
-	}
-	var body bytes.Buffer
-	if r.ContentLength > 0 {
-		body.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
-	var tooLarge *http.MaxBytesError
+// greet answers a handshake; done is false where d is none.
+func (s *Server) greet(w http.ResponseWriter, r *http.Request, source *Source, d *provider.Delivery, verified bool, note *note) (done bool, err error) {
+	greeting, err := source.Greet(r.Context(), d, verified)
 	switch {
-	case errors.As(err, &tooLarge):
-		return nil, refuse(bodyTooLarge, nil)
-	case err != nil && !errors.Is(err, io.EOF):
-		return nil, refuse(bodyUnreadable, err)
+	case err != nil && provider.Reason(err) != "":
+		return true, refuseUnverified(source, err)
+	case err != nil:
+		return true, refuse(notGreeted, err)
+	case greeting == nil:
+		return false, nil
 	}
-	return body.Bytes(), nil
+	if greeting.Secret != "" {
+		if err := s.keepHandedOver(source, greeting.Secret); err != nil {
+			return true, refuse(notGreeted, err)
+		}
+	}
+	if note.outcome = greeted; greeting.Refused {
+		note.outcome = rebuffed
+	}
+	note.status = writeAnswer(w, greeting)
+	return true, nil
 }
+
+// read reads the body. Where there is no room for it, it waits no longer than
+// the provider does.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, source *Source, receivedAt time.Time) (body []byte, release func(), err error) {
+	ctx, cancel := context.WithTimeout(r.Context(), source.startWithin(s.now().Sub(receivedAt)))
+	defer cancel()
+	return s.memory.read(ctx, w, r, source.maxBody)
+}
+
+// maxAtOnce is how many events of one delivery are being started at a time:
+// enough for a batch of a thousand to be done before its sender gives up.
+const maxAtOnce = 16
 
 // startAll starts one Workflow per event that the source wants. A 2xx needs
 // all of them: after a partial failure the redelivery starts what is missing
 // and finds the others started.
 func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Delivery, identities []provider.Identity, note *note) (outcome, error) {
-	result := ignored
-	for _, identity := range identities {
-		ev := event.Event{
-			Source:      source.name,
-			Provider:    source.Name(),
-			ID:          identity.ID,
-			Type:        identity.Type,
-			ReceivedAt:  d.ReceivedAt.UTC(),
-			ContentType: d.Header.Get("Content-Type"),
-			Unhandled:   source.unhandled,
-		}
+	if len(identities) == 1 {
+		ev := source.event(d, identities[0])
 		note.event(ev)
-		if !source.wants(ev.Type) {
-			continue
-		}
-		switch err := s.start(ctx, source, ev, identity.Payload); {
-		case err == nil:
-			result = accepted
-		case errors.Is(err, ErrDuplicate):
-			if result == ignored {
-				result = duplicate
-			}
-		case errors.Is(err, ErrTooLarge):
-			return "", refuse(bodyTooLarge, err)
-		default:
-			return "", refuse(notStored, err)
+		return s.startOne(ctx, source, ev, identities[0])
+	}
+	outcomes := make([]outcome, len(identities))
+	errs := make([]error, len(identities))
+	var starts errgroup.Group
+	starts.SetLimit(maxAtOnce)
+	for i, identity := range identities {
+		starts.Go(func() error {
+			defer func() {
+				if broken := recover(); broken != nil { // server.go recovers only its own goroutine
+					outcomes[i], errs[i] = failed, refuse(internal, fmt.Errorf("%v\n%s", broken, debug.Stack()))
+				}
+			}()
+			outcomes[i], errs[i] = s.startOne(ctx, source, source.event(d, identity), identity)
+			return nil // one that fails does not keep the others from being stored
+		})
+	}
+	_ = starts.Wait()
+	note.count(outcomes)
+	return overall(outcomes), worst(errs)
+}
+
+// startOne starts the event's Workflow, if the source wants it.
+func (s *Server) startOne(ctx context.Context, source *Source, ev event.Event, identity provider.Identity) (outcome, error) {
+	if !source.wants(ev.Type) {
+		return ignored, nil
+	}
+	switch err := s.start(ctx, source, ev, identity); {
+	case err == nil:
+		return accepted, nil
+	case errors.Is(err, ErrDuplicate):
+		return duplicate, nil
+	case errors.Is(err, ErrTooLarge):
+		return failed, refuse(bodyTooLarge, err)
+	default:
+		return failed, refuse(notStored, err)
+	}
+}
+
+// overall is what became of a batch: something new, nothing new, or nothing
+// that is wanted.
+func overall(outcomes []outcome) outcome {
+	for _, o := range []outcome{accepted, duplicate} {
+		if slices.Contains(outcomes, o) {
+			return o
 		}
 	}
-	return result, nil
+	return ignored
+}
+
+// worst is the error that decides the answer. One after which the sender is to
+// send again goes before one that sending again does not mend.
+func worst(errs []error) error {
+	var found error
+	for _, err := range errs {
+		var refused *refusal
+		if errors.As(err, &refused) && (found == nil || answers[refused.reason].status >= http.StatusInternalServerError) {
+			found = err
+		}
+	}
+	return found
 }
 
 // start keeps a start within what the provider waits for. The SDK allows one
 // call half of its context's deadline, so the deadline is twice the time there
 // is, and the context ends by itself when that time is up.
-func (s *Server) start(ctx context.Context, source *Source, ev event.Event, payload []byte) error {
+func (s *Server) start(ctx context.Context, source *Source, ev event.Event, identity provider.Identity) error {
 	within := source.startWithin(s.now().Sub(ev.ReceivedAt))
 	ctx, cancel := context.WithTimeout(ctx, 2*within)
 	defer cancel()
 	stop := time.AfterFunc(within, cancel)
 	defer stop.Stop()
-	return s.starter.Start(ctx, ev, payload)
+	sent, err := s.memory.send(ctx, len(identity.Payload))
+	if err != nil {
+		return err
+	}
+	defer sent()
+	if ev.Held, err = s.pauses.hold(ctx, source.name); err != nil {
+		return err
+	}
+	starting := time.Now()
+	err = s.starter.Start(ctx, ev, Payload(identity.Payload, identity.JSON))
+	s.metrics.started(ctx, source, starting, err)
+	return err
 }

@@ -11,10 +11,14 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hookyard/hookyard/event"
 )
@@ -30,21 +34,38 @@ type Options struct {
 	PublicURL string
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	// Pauses tells which sources are paused: their events start as held; nil
+	// where none ever is.
+	Pauses PauseLister
 	// Watch counts what becomes of deliveries; nil for none.
 	Watch *Watch
+	// HandedOver is the folder for secrets that providers hand to us in a
+	// handshake, each in a file that only its owner may read. Where it is
+	// "", such a handshake is answered 503.
+	HandedOver string
+	// Meter keeps the metrics; nil for none.
+	Meter metric.Meter
+	// Trace gives each request a span in its context; nil for none.
+	Trace func(http.Handler) http.Handler
+	// Mask are the paths in JSON payloads ("customer.email") that a log at
+	// debug does not show, besides credentials and signatures, which it never
+	// does.
+	Mask []string
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
 
 // Server is the edge.
 type Server struct {
-	sources   map[string]*Source
-	starter   Starter
-	logger    *slog.Logger
-	publicURL string
-	proxies   []netip.Prefix
-	watch     *Watch
-	now       func() time.Time
+	live    atomic.Pointer[live]
+	starter Starter
+	pauses  *pauses
+	logger  *slog.Logger
+	memory  *memory
+	handed  handedOver
+	metrics *metrics
+	trace   func(http.Handler) http.Handler
+	now     func() time.Time
 }
 
 // New returns a Server.
@@ -52,16 +73,28 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Server{
-		sources:   o.Sources,
-		starter:   o.Starter,
-		logger:    o.Logger,
-		publicURL: strings.TrimRight(o.PublicURL, "/"),
-		proxies:   o.TrustedProxies,
-		watch:     o.Watch,
-		now:       o.Now,
+	if o.Meter == nil {
+		o.Meter = noop.NewMeterProvider().Meter("")
 	}
+	s := &Server{
+		starter: o.Starter,
+		pauses:  &pauses{lister: o.Pauses, logger: o.Logger},
+		logger:  o.Logger,
+		memory:  newMemory(o.Sources),
+		handed:  handedOver{folder: o.HandedOver},
+		trace:   o.Trace,
+		now:     o.Now,
+	}
+	s.live.Store(newLive(o))
+	s.metrics = newMetrics(o.Meter, s.sources, o.Logger)
+	if err := s.pauses.register(o.Meter, s.sources); err != nil {
+		o.Logger.Error("metrics cannot be kept", "err", err)
+	}
+	return s
 }
+
+// sources are those that the config has now.
+func (s *Server) sources() map[string]*Source { return s.live.Load().sources }
 
 // Handler routes deliveries.
 func (s *Server) Handler() http.Handler {
@@ -72,23 +105,30 @@ func (s *Server) Handler() http.Handler {
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeRefusal(w, refuse(unknownSource, nil))
 	})
+	if s.trace != nil {
+		return s.trace(router)
+	}
 	return router
 }
 
 // serve answers one delivery and writes its line in the log.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	n := &note{started: time.Now()}
+	ctx, n := r.Context(), &note{started: time.Now(), by: s.live.Load()}
+	s.metrics.inFlight.Add(ctx, 1)
 	defer func() {
 		if broken := recover(); broken != nil {
-			s.logger.Error("a delivery broke its handler", append(n.attributes(), "err", fmt.Sprint(broken), "stack", string(debug.Stack()))...)
-			writeRefusal(w, refuse(internal, nil))
-			s.watch.refused(n.source, internal)
+			s.log(r, slog.LevelError, n, slog.String("outcome", "broke its handler"), slog.Any("err", broken), slog.String("stack", string(debug.Stack())))
+			n.declined(internal, writeRefusal(w, refuse(internal, nil)))
+			n.by.watch.refused(n.source, internal)
 		}
+		s.metrics.inFlight.Add(ctx, -1)
+		s.metrics.answered(ctx, n)
+		n.tag(ctx)
 	}()
 	err := s.receive(w, r, n)
 	if err == nil {
-		s.watch.took(n.source, n.outcome)
-		s.logger.Info("delivery", append(n.attributes(), "outcome", n.outcome)...)
+		n.by.watch.took(n.source, n.outcome)
+		s.log(r, slog.LevelInfo, n, slog.String("outcome", string(n.outcome)))
 		return
 	}
 	var refused *refusal
@@ -96,30 +136,60 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		refused = refuse(internal, err)
 	}
 	status := writeRefusal(w, refused)
-	s.watch.refused(n.source, refused.reason)
-	s.logger.Log(r.Context(), levelOf(status), "delivery", append(n.attributes(), "outcome", "refused", "status", status, "err", refused)...)
+	n.declined(refused.reason, status)
+	n.by.watch.refused(n.source, refused.reason)
+	s.log(r, levelOf(status), n, slog.String("outcome", "refused"), slog.Int("status", status), slog.Any("err", refused))
 }
 
-// note gathers what a delivery's log line says.
+// note gathers what is told of a delivery: in its line in the log, its metrics
+// and its span.
 type note struct {
 	started          time.Time
+	by               *live
 	outcome          outcome
+	reason           reason // of one that was not taken
+	status           int    // of the answer
 	source, provider string
 	eventID          string
 	eventType        string
 	workflowID       string
+	batch            map[outcome]int // how many events of it; nil for none
 }
 
 func (n *note) event(ev event.Event) {
 	n.eventID, n.eventType, n.workflowID = ev.ID, ev.Type, ev.WorkflowID()
 }
 
-func (n *note) attributes() []any {
-	attributes := []any{"source", n.source, "provider", n.provider}
-	if n.workflowID != "" {
-		attributes = append(attributes, "event_id", n.eventID, "event_type", n.eventType, "workflow_id", n.workflowID)
+func (n *note) declined(why reason, status int) {
+	n.outcome, n.reason, n.status = declined, why, status
+}
+
+func (n *note) count(outcomes []outcome) {
+	n.batch = map[outcome]int{}
+	for _, o := range outcomes {
+		n.batch[o]++
 	}
-	return append(attributes, "took", time.Since(n.started))
+}
+
+// log writes a delivery's line.
+func (s *Server) log(r *http.Request, level slog.Level, n *note, more ...slog.Attr) {
+	if !s.logger.Enabled(r.Context(), level) {
+		return
+	}
+	attributes := append(make([]slog.Attr, 0, 10), slog.String("source", n.source), slog.String("provider", n.provider))
+	if n.workflowID != "" {
+		attributes = append(attributes, slog.String("event_id", n.eventID), slog.String("event_type", n.eventType), slog.String("workflow_id", n.workflowID))
+	}
+	for _, o := range []outcome{accepted, duplicate, ignored, failed} {
+		if n.batch[o] > 0 {
+			attributes = append(attributes, slog.Int("events_"+string(o), n.batch[o]))
+		}
+	}
+	if span := trace.SpanContextFromContext(r.Context()); span.IsValid() {
+		attributes = append(attributes, slog.String("trace_id", span.TraceID().String()))
+	}
+	attributes = append(attributes, slog.Duration("took", time.Since(n.started)))
+	s.logger.LogAttrs(r.Context(), level, "delivery", append(attributes, more...)...)
 }
 
 // The limits of a connection. A provider sends its headers at once and a body
@@ -146,15 +216,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
-	watching, stopWatching := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		s.watch.run(watching)
-	}()
+	beside, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { s.watchOver(beside) })
+	// The deliveries that are still in flight after ctx has ended go on with
+	// what is known of pauses.
+	running.Go(func() { s.pauses.run(beside) })
 	defer func() {
-		stopWatching()
-		<-watched
+		stop()
+		running.Wait()
 	}()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

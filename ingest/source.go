@@ -26,6 +26,8 @@ type Source struct {
 	allow     []netip.Prefix // empty for everybody
 	limiter   *rate.Limiter  // nil for no limit
 	maxBody   int64          // bytes
+
+	secrets []config.Secret // for a debug log to hide
 }
 
 // Providers returns the built-in catalog with the operator's own files added.
@@ -91,7 +93,20 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 		}
 		secrets = append(secrets, s.Reveal())
 	}
-	receiver, err := p.Bind(secrets, declared.Tolerance)
+	options := make(map[string]string, len(declared.Options))
+	for name, o := range declared.Options {
+		if o.Reveal() == "" {
+			return nil, nil // as above
+		}
+		options[name] = o.Reveal()
+	}
+	if mistakes := checkSource(cfg, p, declared, options); len(mistakes) > 0 {
+		return nil, mistakes
+	}
+	receiver, err := p.Bind(provider.Binding{
+		Secrets: secrets, Tolerance: declared.Tolerance, Options: options,
+		Whole: declared.Whole, ReplayGuard: declared.ReplayGuard,
+	})
 	if err != nil {
 		return nil, []config.Mistake{cfg.Mistake(at+".secrets", "source %q: %v, as provider %q needs it", declared.Name, err, p.Name())}
 	}
@@ -103,7 +118,24 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 		allow:     declared.Allow,
 		limiter:   limiter(declared.Rate),
 		maxBody:   declared.MaxBody,
+		secrets:   secretsOf(declared),
 	}, nil
+}
+
+// checkSource holds what a source says against what its provider can do.
+func checkSource(cfg *config.Config, p *provider.Provider, declared config.Source, options map[string]string) []config.Mistake {
+	at := "sources." + declared.Name
+	var mistakes []config.Mistake
+	for _, problem := range p.CheckOptions(options) {
+		mistakes = append(mistakes, cfg.Mistake(at+".options."+problem.Name, "source %q: %s", declared.Name, problem.Text))
+	}
+	if declared.Whole && !p.Batches() {
+		mistakes = append(mistakes, cfg.Mistake(at+".split", "source %q: provider %q sends one event at a time; remove split", declared.Name, p.Name()))
+	}
+	if declared.ReplayGuard && !p.UnsignedID() {
+		mistakes = append(mistakes, cfg.Mistake(at+".replay_guard", "source %q: a changed id of provider %q does not pass as another event; remove replay_guard", declared.Name, p.Name()))
+	}
+	return mistakes
 }
 
 // configure applies the parts of a scheme that a source gives itself.
@@ -123,6 +155,23 @@ func limiter(r *config.Rate) *rate.Limiter {
 		return nil
 	}
 	return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst)
+}
+
+// event is the header of an event that came in d.
+func (s *Source) event(d *provider.Delivery, identity provider.Identity) event.Event {
+	contentType := d.Header.Get("Content-Type")
+	if identity.JSON && len(identity.Payload) < len(d.Body) {
+		contentType = "application/json" // an item of a batch, which may have come in a form
+	}
+	return event.Event{
+		Source:      s.name,
+		Provider:    s.Name(),
+		ID:          identity.ID,
+		Type:        identity.Type,
+		ReceivedAt:  d.ReceivedAt.UTC(),
+		ContentType: contentType,
+		Unhandled:   s.unhandled,
+	}
 }
 
 // wants reports whether an event of this type becomes a Workflow.
@@ -148,11 +197,13 @@ func (s *Source) overRate(now time.Time) time.Duration {
 
 // startWithin is how long a start may take: most of what the provider waits,
 // less what the delivery has taken already. The rest is for the answer to
-// travel. Where the provider's patience is not known, 10 s is a common one.
+// travel. Where the provider's patience is not known, 10 s is a common one. A
+// sender whose body took long has a second all the same: it may still be there,
+// and if not, the redelivery finds the event stored.
 func (s *Source) startWithin(elapsed time.Duration) time.Duration {
 	patience := s.AcknowledgeWithin()
 	if patience == 0 {
 		patience = 10 * time.Second
 	}
-	return max(min(patience*4/5, 10*time.Second)-elapsed, 100*time.Millisecond)
+	return max(min(patience*4/5, 10*time.Second)-elapsed, time.Second)
 }

@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 	"go.uber.org/goleak"
 
 	"github.com/hookyard/hookyard/event"
@@ -27,7 +28,7 @@ func receiver(t *testing.T, name string) *provider.Receiver {
 	require.NoError(t, err)
 	p, ok := catalog.Lookup(name)
 	require.True(t, ok)
-	r, err := p.Bind([]string{"s"}, 0)
+	r, err := p.Bind(provider.Binding{Secrets: []string{"s"}})
 	require.NoError(t, err)
 	return r
 }
@@ -35,7 +36,9 @@ func receiver(t *testing.T, name string) *provider.Receiver {
 // broken is a Starter with a bug.
 type broken struct{}
 
-func (broken) Start(context.Context, event.Event, []byte) error { panic("a bug with a secret in it") }
+func (broken) Start(context.Context, event.Event, converter.RawValue) error {
+	panic("a bug with a secret in it")
+}
 
 // TestPanic sees that a bug of ours is a 503, which the provider sends again,
 // and that nobody outside reads of it.
@@ -57,21 +60,50 @@ func TestPanic(t *testing.T) {
 	require.Contains(t, log.String(), "a bug")
 }
 
+// TestPanicInBatch sees the same where the events of a batch are started in
+// goroutines of their own.
+func TestPanicInBatch(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	source := &Source{Receiver: receiver(t, "line"), name: "line", maxBody: 1 << 10}
+	s := New(Options{Sources: map[string]*Source{"line": source}, Starter: broken{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	d := provider.SampleDelivery("", []byte(`{"events":[{"webhookEventId":"1"},{"webhookEventId":"2"}]}`))
+	require.NoError(t, source.Sign(d))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/line", bytes.NewReader(d.Body))
+	r.Header = d.Header
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.NotContains(t, w.Body.String(), "a bug")
+	require.Contains(t, log.String(), "a bug")
+	require.Contains(t, log.String(), "events_failed=2")
+}
+
+// TestWorst sees that a delivery of which a part can still be stored is asked
+// for again.
+func TestWorst(t *testing.T) {
+	t.Parallel()
+	tooLarge, away := refuse(bodyTooLarge, nil), refuse(notStored, nil)
+	require.NoError(t, worst([]error{nil, nil}))
+	require.Equal(t, error(tooLarge), worst([]error{nil, tooLarge}))
+	require.Equal(t, error(away), worst([]error{tooLarge, nil, away, tooLarge}))
+}
+
 // FuzzSenderOf looks for a header that makes the edge believe a sender.
 func FuzzSenderOf(f *testing.F) {
-	s := New(Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	l := newLive(Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
 	f.Add("192.0.2.1:1", "203.0.113.9")
 	f.Add("10.0.0.1:1", "203.0.113.9, 10.0.0.2")
 	f.Add("[::1]:1", ",, ,")
 	f.Fuzz(func(t *testing.T, peer, forwarded string) {
 		r := &http.Request{RemoteAddr: peer, Header: http.Header{"X-Forwarded-For": {forwarded}}}
-		got := s.senderOf(r)
+		got := l.senderOf(r)
 		at, err := netip.ParseAddrPort(peer)
 		if err != nil {
 			require.False(t, got.IsValid())
 			return
 		}
-		if !s.trusts(at.Addr().Unmap()) {
+		if !l.trusts(at.Addr().Unmap()) {
 			require.Equal(t, at.Addr().Unmap(), got, "a stranger's header was believed")
 			return
 		}
@@ -85,12 +117,14 @@ func FuzzSenderOf(f *testing.F) {
 	})
 }
 
-// unreadable is a body that nobody should read.
+// unreadable is a body of which nobody should read more than a byte.
 type unreadable struct{ t *testing.T }
 
-func (u unreadable) Read([]byte) (int, error) {
-	u.t.Error("a body that says it is too large was read")
-	return 0, io.EOF
+func (u unreadable) Read(p []byte) (int, error) {
+	if len(p) > 1 {
+		u.t.Error("a body that says it is too large was read")
+	}
+	return copy(p, "x"), nil
 }
 
 func TestReadBody(t *testing.T) {
@@ -113,9 +147,10 @@ func TestReadBody(t *testing.T) {
 			t.Parallel()
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", tt.body)
 			r.ContentLength = tt.length
-			body, err := readBody(httptest.NewRecorder(), r, limit)
+			body, release, err := newMemory(nil).read(t.Context(), httptest.NewRecorder(), r, limit)
 			if tt.want == "" {
 				require.NoError(t, err)
+				release()
 				require.Len(t, body, int(max(tt.length, int64(len(body)))))
 				return
 			}

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,8 +26,8 @@ type Starter interface {
 	// Start returns nil once the event is stored for good. ErrDuplicate
 	// means that it was stored before, ErrTooLarge that it can never be
 	// stored as it is. With any other error it may or may not be stored,
-	// and only sending it again tells.
-	Start(ctx context.Context, ev event.Event, payload []byte) error
+	// and only sending it again tells. The payload is what Payload returns.
+	Start(ctx context.Context, ev event.Event, payload converter.RawValue) error
 }
 
 // What Start returns besides nil.
@@ -57,15 +56,15 @@ type WorkflowStarter struct {
 }
 
 // Start implements Starter.
-func (s *WorkflowStarter) Start(ctx context.Context, ev event.Event, payload []byte) error {
+func (s *WorkflowStarter) Start(ctx context.Context, ev event.Event, payload converter.RawValue) error {
 	ctx, last := withCause(ctx)
 	options := s.options(ev)
-	_, err := s.Client.ExecuteWorkflow(ctx, options, ev.WorkflowType(), ev, Payload(payload))
-	if isSearchAttributeError(err) {
+	_, err := s.Client.ExecuteWorkflow(ctx, options, ev.WorkflowType(), ev, payload)
+	if err != nil && isSearchAttributeError(err) {
 		// Storing the event comes before finding it in lists.
 		s.Logger.Warn("started without search attributes; run `hookyard setup`", "workflow_id", options.ID, "err", err)
 		options.TypedSearchAttributes = temporal.SearchAttributes{}
-		_, err = s.Client.ExecuteWorkflow(ctx, options, ev.WorkflowType(), ev, Payload(payload))
+		_, err = s.Client.ExecuteWorkflow(ctx, options, ev.WorkflowType(), ev, payload)
 	}
 	return startError(err, last)
 }
@@ -99,9 +98,9 @@ func summary(ev event.Event) string {
 
 // Payload wraps a body so that its bytes are stored exactly as they came, and
 // are shown as JSON where they are JSON.
-func Payload(body []byte) converter.RawValue {
+func Payload(body []byte, isJSON bool) converter.RawValue {
 	encoding := converter.MetadataEncodingBinary
-	if json.Valid(body) {
+	if isJSON {
 		encoding = converter.MetadataEncodingJSON
 	}
 	return converter.NewRawValue(&commonpb.Payload{
@@ -119,14 +118,15 @@ func isSearchAttributeError(err error) bool {
 // duplicate nor too large counts as unsure: answering the sender with anything
 // but "send it again" could lose the event.
 func startError(err error, last *cause) error {
+	if err == nil {
+		return nil
+	}
 	var (
 		started *serviceerror.WorkflowExecutionAlreadyStarted
 		invalid *serviceerror.InvalidArgument
 		limited *serviceerror.ResourceExhausted
 	)
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &started):
 		return ErrDuplicate
 	case errors.As(err, &invalid) && strings.Contains(invalid.Message, "exceeds") && strings.Contains(invalid.Message, "limit"):

@@ -122,7 +122,7 @@ func NewWatch(o WatchOptions) *Watch {
 
 // took counts a delivery that was taken. A handshake is none.
 func (w *Watch) took(source string, o outcome) {
-	if w == nil || o == greeted {
+	if w == nil || o == greeted || o == rebuffed {
 		return
 	}
 	w.mu.Lock()
@@ -144,25 +144,26 @@ func (w *Watch) refused(source string, why reason) {
 	}
 }
 
-// run looks and tells until ctx ends.
-func (w *Watch) run(ctx context.Context) {
-	if w == nil {
+// inherit takes over what another Watch knows of the sources that both watch.
+// It is called before w is used.
+func (w *Watch) inherit(from *Watch) {
+	if w == nil || from == nil {
 		return
 	}
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			w.look(ctx)
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	for name, s := range w.sources {
+		if was := from.sources[name]; was != nil {
+			s.refusals, s.taken, s.above, s.told, s.retry = was.refusals.clone(), was.taken, was.above, maps.Clone(was.told), was.retry
 		}
 	}
 }
 
 // look tells whatever is not known yet.
 func (w *Watch) look(ctx context.Context) {
+	if w == nil {
+		return
+	}
 	for _, trouble := range w.news() {
 		err := w.tell(ctx, trouble)
 		if ctx.Err() != nil {
@@ -245,6 +246,14 @@ func (m *minute) add(now time.Time, why reason) {
 		second.unix, second.reasons = unix, map[reason]int{}
 	}
 	second.reasons[why]++
+}
+
+func (m *minute) clone() minute {
+	c := *m
+	for i := range c.seconds {
+		c.seconds[i].reasons = maps.Clone(c.seconds[i].reasons)
+	}
+	return c
 }
 
 // last returns how many there were, and how many for which reason.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
@@ -173,7 +174,7 @@ func TestWatchOfNothing(t *testing.T) {
 	require.Nil(t, w)
 	w.took("quiet", accepted)
 	w.refused("quiet", notStored)
-	w.run(t.Context())
+	w.look(t.Context())
 }
 
 // TestServerCounts sees that every answer of the edge is counted, a panic's
@@ -211,7 +212,7 @@ func TestServerCounts(t *testing.T) {
 // takesAll is a Starter.
 type takesAll struct{}
 
-func (takesAll) Start(context.Context, event.Event, []byte) error { return nil }
+func (takesAll) Start(context.Context, event.Event, converter.RawValue) error { return nil }
 
 // stuck is an Alerter that hangs until it is told to stop.
 type stuck struct{ called chan struct{} }

@@ -198,7 +198,7 @@ func verifyForwarded(t *testing.T, header http.Header, body string) error {
 	catalog, err := provider.Builtin()
 	require.NoError(t, err)
 	p, _ := catalog.Lookup("standard-webhooks")
-	r, err := p.Bind([]string{secret}, 0)
+	r, err := p.Bind(provider.Binding{Secrets: []string{secret}})
 	require.NoError(t, err)
 	d := signed(t, "standard-webhooks", "x", "", "{}") // for the clock
 	return r.Verify(t.Context(), &provider.Delivery{Header: header, Body: []byte(body), ReceivedAt: d.ReceivedAt})

@@ -35,6 +35,10 @@ func rules() []rule {
 	impure := []string{"net/http", "os", "database/sql", "math/rand", "crypto/rand", "log"}
 	const putElsewhere = "a Workflow is replayed from its history and must do the same each time: put that work in an Activity, and log with workflow.GetLogger"
 
+	everything := []string{
+		"activities", "bench", "chaos", "chaos/cluster", "config", "event",
+		"ingest", "ingest/provider", "telemetry", "workflows", "workflows/parking",
+	}
 	return []rule{
 		{
 			folder: "event",
@@ -64,12 +68,26 @@ func rules() []rule {
 			why:    "any Workflow can be parked, so parking knows none of them and no step of theirs",
 			never:  impure, neverWhy: putElsewhere,
 		}, {
+			folder: "telemetry",
+			why:    "what is measured is said where it happens, in terms of OpenTelemetry; this only carries it out of the program",
+		}, {
+			folder: "bench",
+			ours:   []string{"activities", "event", "ingest", "ingest/provider"},
+			why:    "it measures the program from outside, and the same start and the same step without the program",
+		}, {
+			folder: "chaos",
+			ours:   []string{"chaos/cluster", "ingest/provider"},
+			why:    "it breaks the program from outside, as a user has it, and signs as providers do",
+		}, {
+			folder: "chaos/cluster",
+			why:    "it runs Temporal as processes, for whoever needs one",
+		}, {
 			folder: "cmd",
-			ours:   []string{"activities", "config", "event", "ingest", "ingest/provider", "workflows", "workflows/parking"},
+			ours:   everything,
 			why:    "cmd puts the program together and stands above everything",
 		}, {
 			folder: "tests",
-			ours:   []string{"activities", "config", "event", "ingest", "ingest/provider", "workflows", "workflows/parking"},
+			ours:   everything,
 			why:    "tests run the program as a user does",
 		},
 	}

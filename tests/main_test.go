@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -47,8 +48,8 @@ func buildAndRun(m *testing.M) int {
 
 // build builds the hookyard command, with flags that `go build` takes.
 func build(to string, flags ...string) error {
-	args := append([]string{"build", "-o", to}, flags...)
-	out, err := exec.CommandContext(context.Background(), "go", append(args, "../cmd/hookyard")...).CombinedOutput()
+	args := slices.Concat([]string{"build", "-o", to}, raceFlags, flags, []string{"../cmd/hookyard"})
+	out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -62,6 +63,9 @@ func start(t *testing.T, vars []string, program string, args ...string) *process
 	}()
 	t.Cleanup(func() {
 		_ = p.stop(syscall.SIGTERM) // how it ends is for the test to say
+		if strings.Contains(p.output.String(), "WARNING: DATA RACE") {
+			t.Errorf("%v has a data race", args)
+		}
 		if t.Failed() {
 			t.Logf("%v printed:\n%s", args, p.output)
 		}

@@ -65,6 +65,7 @@ build: {url: "`+service+`"}
 		s.store(event[0]+":"+id, name)
 	}
 	recordParks(t)
+	recordHeld(t)
 	recordFirstAttempts(t)
 	recordAlerts(t, service)
 }
@@ -112,6 +113,30 @@ func recordParks(t *testing.T) {
 	s.completed(undecodable)
 	s.storeRun(undecodable, first, "undecodable.amended")
 	s.store(undecodable, "amended")
+}
+
+// recordHeld stores the history of a pause, of a run that waits for its end, of
+// one that was released, and of one that asks too late to be held.
+func recordHeld(t *testing.T) {
+	s := startSystem(t, startTemporal(t, ""), stripeSource)
+	s.run("pause", "stripe", "--by", "ada", "--why", "a test", "--config", s.config())
+	s.logged("source paused")
+	for _, id := range []string{"evt_1", "evt_2"} {
+		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
+	}
+	eventually(t, "both are held", func() bool { return s.count(`HookState="held"`) == 2 })
+	s.store("stripe:evt_1", "held")
+	require.NoError(t, s.client.TerminateWorkflow(t.Context(), "hookyard/pause/stripe", "", "a test"))
+	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_3", "", invoicePaid).status)
+	s.completed("stripe:evt_3")
+	require.Contains(t, s.scheduled("stripe:evt_3"), parking.PauseActivity, "the edge knew of the end already; record again")
+	s.store("stripe:evt_3", "held.too_late")
+	s.run("pause", "stripe", "--by", "ada", "--why", "a test", "--config", s.config())
+	s.run("unpause", "stripe", "--by", "ada")
+	s.completed("hookyard/pause/stripe")
+	s.store("hookyard/pause/stripe", "hookyard.pause")
+	s.completed("stripe:evt_1")
+	s.store("stripe:evt_1", "held.released")
 }
 
 // recordFirstAttempts stores histories with attempts within Workflow Tasks: of

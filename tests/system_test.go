@@ -108,7 +108,7 @@ func signed(t *testing.T, providerName, id, eventType, body string) *provider.De
 	require.NoError(t, err)
 	p, ok := catalog.Lookup(providerName)
 	require.True(t, ok, providerName)
-	r, err := p.Bind([]string{secret}, 0)
+	r, err := p.Bind(provider.Binding{Secrets: []string{secret}})
 	require.NoError(t, err)
 	d := provider.SampleDelivery("", []byte(body))
 	d.ReceivedAt = time.Now()

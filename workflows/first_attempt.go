@@ -75,7 +75,7 @@ func (o *firstOutbound) ExecuteActivity(ctx workflow.Context, activityType strin
 			settable.Chain(attempt)
 			return
 		}
-		if err := pause(ctx, wait, activityType, err); err != nil {
+		if err := backOff(ctx, wait, activityType, err); err != nil {
 			settable.SetError(err)
 			return
 		}
@@ -160,8 +160,8 @@ func initial(p temporal.RetryPolicy) time.Duration {
 	return p.InitialInterval
 }
 
-// pause waits as the server does between attempts, in sight of the Web UI.
-func pause(ctx workflow.Context, wait time.Duration, activityType string, err error) error {
+// backOff waits as the server does between attempts, in sight of the Web UI.
+func backOff(ctx workflow.Context, wait time.Duration, activityType string, err error) error {
 	text := fmt.Sprintf("%s failed: %s", activityType, parking.Message(err))
 	return workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{
 		Summary: strings.ToValidUTF8(text[:min(len(text), 200)], ""),

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/interceptor"
@@ -27,13 +28,29 @@ type Policies struct {
 	// Default is for every Activity that ByActivity does not name.
 	Default    Policy
 	ByActivity map[string]Policy
+
+	replaced atomic.Pointer[Policies] // nil until Replace
+}
+
+// Replace has p go by other policies from now on.
+func (p *Policies) Replace(with *Policies) { p.replaced.Store(with) }
+
+// of returns the policy of an Activity.
+func (p *Policies) of(activityType string) Policy {
+	if now := p.replaced.Load(); now != nil {
+		p = now
+	}
+	if policy, named := p.ByActivity[activityType]; named {
+		return policy
+	}
+	return p.Default
 }
 
 // Interceptors are what a worker, and a replay, puts around the Workflows. The
 // order matters: a step is given its policy first, then watched by parking, and
-// only then attempted.
+// only then attempted. What is measured is all of it.
 func Interceptors(policies *Policies, o parking.Options) []interceptor.WorkerInterceptor {
-	return []interceptor.WorkerInterceptor{&FirstAttempt{}, parking.New(o), policies}
+	return []interceptor.WorkerInterceptor{&Measure{}, &FirstAttempt{}, parking.New(o), policies}
 }
 
 // InterceptWorkflow implements interceptor.WorkerInterceptor.
@@ -56,10 +73,7 @@ type policiesOutbound struct {
 }
 
 func (o *policiesOutbound) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
-	policy, named := o.policies.ByActivity[activityType]
-	if !named {
-		policy = o.policies.Default
-	}
+	policy := o.policies.of(activityType)
 	options := workflow.GetActivityOptions(ctx)
 	if options.RetryPolicy == nil {
 		options.RetryPolicy = &policy.Retry

@@ -21,13 +21,14 @@ type Registry interface {
 }
 
 // Register gives the worker every handler, and a dynamic Workflow for the
-// types that only a pattern fits, or nothing does. It adds the Workflow that
-// tells people of parked runs. The error names a handler that is there twice
-// or without a provider.
+// types that only a pattern fits, or nothing does. It adds Hookyard's own: the
+// Workflow that tells people of parked runs, and that of a pause. The error
+// names a handler that is there twice or without a provider.
 func Register(r Registry, handlers []Handler) error {
 	r.RegisterWorkflowWithOptions(alerting, workflow.RegisterOptions{Name: activities.AlertWorkflow})
+	r.RegisterWorkflowWithOptions(pausing, workflow.RegisterOptions{Name: event.PauseWorkflow})
 	var patterns []Handler
-	seen := map[string]bool{activities.AlertWorkflow: true}
+	seen := map[string]bool{activities.AlertWorkflow: true, event.PauseWorkflow: true}
 	for _, h := range handlers {
 		if provider, eventType, _ := strings.Cut(h.pattern, "."); provider == "" || eventType == "" {
 			return fmt.Errorf("workflow %q: want \"<provider>.<event type>\", such as \"stripe.invoice.paid\"", h.pattern)

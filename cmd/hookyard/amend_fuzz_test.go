@@ -145,7 +145,7 @@ func FuzzAmendment(f *testing.F) {
 			require.Equal(t, string(payload), string(a.Payload))
 			return
 		}
-		require.False(t, len(a.Payload) > 0)
+		require.Empty(t, a.Payload)
 		require.Equal(t, payload, decodedBase64(t, a.Base64))
 	})
 }

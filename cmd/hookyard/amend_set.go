@@ -101,7 +101,7 @@ func checkField(parent gjson.Result, path, key string) error {
 	switch {
 	case parent.IsArray():
 		last := len(parent.Array())
-		if n, err := strconv.ParseUint(key, 10, 31); err != nil || int(n) > last { //nolint:gosec // 31 bits
+		if n, err := strconv.ParseUint(key, 10, 31); err != nil || int(n) > last {
 			return fmt.Errorf("%q is a list: want a place from 0 to %d, which adds one, found %q", path, last, key)
 		}
 	case !parent.Exists() || parent.Type == gjson.Null:

@@ -135,7 +135,7 @@ func demoVerify(r *http.Request, body []byte, home folders) error {
 		return err
 	}
 	p, _ := catalog.Lookup("standard-webhooks")
-	receiver, err := p.Bind([]string{strings.TrimSpace(string(secret))}, 0)
+	receiver, err := p.Bind(provider.Binding{Secrets: []string{strings.TrimSpace(string(secret))}})
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,8 @@ func dev(ctx context.Context, env environment, o devOptions) error {
 	if server.cmd != nil && set.Alerts.WebUI == "" {
 		set.Alerts.WebUI = "http://" + net.JoinHostPort(defaultHost, strconv.Itoa(o.uiPort))
 	}
-	s := &system{setting: set, temporal: options, home: home, logger: logger, drain: 10 * time.Second, edge: true, worker: true, listener: l}
+	s := &system{setting: set, temporal: options, home: home, logger: logger, drain: 10 * time.Second, edge: true, worker: true,
+		listener: l, lookupEnv: env.LookupEnv}
 	return s.run(ctx, func() { fmt.Fprint(env.stdout, banner(set, l, options, o, home, server.cmd != nil)) })
 }
 

@@ -54,8 +54,11 @@ func decoded[T any](p *commonpb.Payload) (value T, ok bool) {
 // open reports a run that can still be sent something.
 func (r eventRun) open() bool { return r.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
 
-// parked reports a run that waits for a person.
+// parked reports a run that waits for a person, if only to end a pause.
 func (r eventRun) parked() bool { return r.open() && len(r.Steps) > 0 }
+
+// held reports a run that waits for the end of a pause.
+func (r eventRun) held() bool { return r.parked() && r.Steps[0].Reason == parking.ReasonPaused }
 
 // stoppedAt is when the run came to a stop: when it closed or, in an open run,
 // since when its oldest parked step is parked.

@@ -22,6 +22,7 @@ type filter struct {
 	reason    string
 	olderThan time.Duration
 	failed    bool // runs closed as failed, instead of parked ones
+	held      bool // runs that wait for the end of a pause, instead of parked ones
 }
 
 // filterFlagNames are the names of the flags that filterFlags adds.
@@ -51,7 +52,11 @@ func (f filter) check() error {
 // query is the filter as Temporal's visibility takes it. What that cannot say
 // is left to takes.
 func (f filter) query() string {
-	conditions := []string{equals(parking.StateAttribute, parking.StateParked), equals("ExecutionStatus", "Running")}
+	state := parking.StateParked
+	if f.held {
+		state = parking.StateHeld
+	}
+	conditions := []string{equals(parking.StateAttribute, state), equals("ExecutionStatus", "Running")}
 	if f.failed {
 		// Other programs may have failed runs in the namespace, too.
 		conditions = []string{equals("ExecutionStatus", "Failed"), ingest.SourceAttribute.GetName() + " IS NOT NULL"}

@@ -39,3 +39,12 @@ func userFolders(env environment) (folders, error) {
 func (f folders) demo() string   { return filepath.Join(f.state, "demo") }
 func (f folders) ledger() string { return filepath.Join(f.state, "ledger.db") }
 func (f folders) mail() string   { return filepath.Join(f.state, "mail") }
+
+// handedOver is where secrets wait that providers have handed over; "" where
+// there is no home.
+func (f folders) handedOver() string {
+	if f.state == "" {
+		return ""
+	}
+	return filepath.Join(f.state, "handed-over")
+}

@@ -20,10 +20,11 @@ func main() {
 		stop() // a second signal ends the process at once
 	}()
 	os.Exit(exitCode(run(ctx, os.Args[1:], environment{
-		vars:   os.Environ(),
-		stdin:  os.Stdin,
-		stdout: os.Stdout,
-		stderr: os.Stderr,
+		vars:    os.Environ(),
+		stdin:   os.Stdin,
+		stdout:  os.Stdout,
+		stderr:  os.Stderr,
+		hangups: hangups,
 	}), os.Stderr))
 }
 
@@ -32,6 +33,9 @@ type environment struct {
 	vars           []string // "NAME=value"
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// hangups delivers, until stop is called, when somebody wants the config
+	// to be read again; nil where nobody can.
+	hangups func() (asked <-chan os.Signal, stop func())
 }
 
 // Environ and LookupEnv are os.Environ and os.LookupEnv for this environment.

@@ -134,6 +134,8 @@ func needParked(r eventRun, step string) error {
 // status is a run's state in a word or two.
 func status(r eventRun) string {
 	switch {
+	case r.held():
+		return "held"
 	case r.parked():
 		return "parked"
 	case r.Status == enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:

@@ -27,6 +27,9 @@ func parkedCommand(env environment) *cobra.Command {
 		Long: `List the runs that wait for a person, those that have waited longest first: one
 line per parked step. "parked show ID" says everything about one of them.
 
+Runs that are held because their source is paused are not among them: --held
+lists those.
+
 The list may be a moment behind: a run that has just parked, or was just
 resumed, can take a second to come or to go.
 
@@ -51,27 +54,32 @@ and started.`,
 			if err != nil {
 				return err
 			}
-			return printRuns(env, runs, limit, asJSON)
+			what := "parked"
+			if only.held {
+				what = "held"
+			}
+			return printRuns(env, runs, what, limit, asJSON)
 		},
 	}
 	filterFlags(cmd, &only)
+	cmd.Flags().BoolVar(&only.held, "held", false, "the runs that wait for the end of a pause, instead")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per run")
 	cmd.Flags().IntVar(&limit, "limit", 0, "list so many runs at most (default all)")
 	cmd.AddCommand(parkedShowCommand(env))
 	return cmd
 }
 
-func printRuns(env environment, runs []eventRun, limit int, asJSON bool) error {
+func printRuns(env environment, runs []eventRun, what string, limit int, asJSON bool) error {
 	total := len(runs)
 	if limit > 0 && limit < total {
 		runs = runs[:limit]
-		defer fmt.Fprintf(env.stderr, "%d more are parked; --limit %d left them out\n", total-limit, limit)
+		defer fmt.Fprintf(env.stderr, "%d more are %s; --limit %d left them out\n", total-limit, what, limit)
 	}
 	if asJSON {
 		return printJSON(env.stdout, runs)
 	}
 	if total == 0 {
-		_, err := fmt.Fprintln(env.stdout, "No run is parked.")
+		_, err := fmt.Fprintf(env.stdout, "No run is %s.\n", what)
 		return err
 	}
 	return printTable(env.stdout, runs, time.Now())

@@ -40,7 +40,7 @@ func (t *temporalProcess) start(ctx context.Context) error {
 	if alive(ctx, t.options) {
 		return nil
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !loopback(host) {
 		return fmt.Errorf("no Temporal answers at %s, and dev starts one on this machine only; unset TEMPORAL_ADDRESS to have it started", t.options.HostPort)
 	}
 	if err := free(ctx, host, port, "--temporal-port"); err != nil {

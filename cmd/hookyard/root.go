@@ -33,9 +33,10 @@ Start with "hookyard dev": it runs everything on this machine.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		devCommand(env), serveCommand(env), setupCommand(env), checkCommand(env),
-		sendCommand(env), verifyCommand(env), alertsCommand(env), versionCommand(env),
+		devCommand(env), serveCommand(env), healthCommand(env), setupCommand(env), checkCommand(env), providersCommand(env),
+		sendCommand(env), verifyCommand(env), alertsCommand(env), chaosCommand(env), benchCommand(env), versionCommand(env),
 		parkedCommand(env), resumeCommand(env), resolveCommand(env), amendCommand(env), discardCommand(env), resetCommand(env),
+		pauseCommand(env), unpauseCommand(env), replayCommand(env),
 	)
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -13,16 +15,22 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
+	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/telemetry"
 )
 
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	config, only     string
+	admin, traceFile string
+	drain            time.Duration
+	logs             logging
+}
+
 func serveCommand(env environment) *cobra.Command {
-	var (
-		configFile, only string
-		drain            time.Duration
-		logs             logging
-	)
+	var o serveOptions
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the edge and the worker",
@@ -31,39 +39,84 @@ func serveCommand(env environment) *cobra.Command {
 The connection to Temporal (address, namespace, TLS, API key) comes from
 Temporal's own profile file and TEMPORAL_* variables, as for the temporal CLI.
 While Temporal is away the edge answers 503 with Retry-After and recovers by
-itself. SIGTERM drains: requests in flight finish, new ones are refused.`,
+itself. SIGTERM drains: requests in flight finish, new ones are refused.
+
+SIGHUP has the config and its secrets read again, without a request refused. A
+file with mistakes changes nothing, and each of them is logged. listen, admin,
+temporal, park_for, ledger and mail take a restart.
+
+The admin address answers /healthz, /readyz, /metrics and /debug/pprof/. Traces
+go to the collector that OpenTelemetry's own variables name
+(OTEL_EXPORTER_OTLP_ENDPOINT), or to --trace-file; without either there are none.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains([]string{"", "edge", "worker"}, only) {
-				return usageError{fmt.Errorf("--only %q: want edge or worker", only)}
+			var asked <-chan os.Signal
+			if env.hangups != nil {
+				var stop func()
+				asked, stop = env.hangups()
+				defer stop()
 			}
-			logger, err := logs.logger(env)
+			s, err := o.system(env)
 			if err != nil {
 				return err
 			}
-			set, err := load(configFile, config.Options{LookupEnv: env.LookupEnv})
-			if err != nil {
-				return err
-			}
-			home, err := userFolders(env)
-			if err != nil && set.Ledger == nil && only != "edge" {
-				return fmt.Errorf("the ledger has no place to be: %w; or give it one with `ledger` in %s", err, configFile)
-			}
-			options, err := clientOptions(env, logger)
-			if err != nil {
-				return err
-			}
-			s := &system{setting: set, temporal: options, home: home, logger: logger, drain: drain,
-				edge: only != "worker", worker: only != "edge"}
+			s.reload = asked
 			return s.run(cmd.Context(), nil)
 		},
 	}
-	cmd.Flags().StringVarP(&configFile, "config", "c", defaultConfig, "the config file")
-	cmd.Flags().StringVar(&only, "only", "", "run just the edge or just the worker")
-	cmd.Flags().DurationVar(&drain, "drain", 30*time.Second, "how long requests in flight may take to finish")
-	logs.flags(cmd, "json")
+	cmd.Flags().StringVarP(&o.config, "config", "c", defaultConfig, "the config file")
+	cmd.Flags().StringVar(&o.only, "only", "", "run just the edge or just the worker")
+	cmd.Flags().DurationVar(&o.drain, "drain", 30*time.Second, "how long requests in flight may take to finish")
+	cmd.Flags().StringVar(&o.admin, "admin", "", "the admin address, or off (default the config's, "+config.DefaultAdmin+")")
+	cmd.Flags().StringVar(&o.traceFile, "trace-file", "", "append each span to this file, as a line of JSON")
+	o.logs.flags(cmd, "json")
 	return cmd
 }
+
+// system is what the flags and the config ask for, before it runs.
+func (o serveOptions) system(env environment) (*system, error) {
+	if !slices.Contains([]string{"", "edge", "worker"}, o.only) {
+		return nil, usageError{fmt.Errorf("--only %q: want edge or worker", o.only)}
+	}
+	if err := checkAdmin(o.admin); err != nil {
+		return nil, err
+	}
+	logger, err := o.logs.logger(env)
+	if err != nil {
+		return nil, err
+	}
+	read := func() (*setting, error) {
+		set, err := load(o.config, config.Options{LookupEnv: env.LookupEnv})
+		if err == nil && o.admin != "" {
+			set.Admin = o.admin
+		}
+		return set, err
+	}
+	set, err := read()
+	if err != nil {
+		return nil, err
+	}
+	home, err := userFolders(env)
+	if err != nil && set.Ledger == nil && o.only != "edge" {
+		return nil, fmt.Errorf("the ledger has no place to be: %w; or give it one with `ledger` in %s", err, o.config)
+	}
+	options, err := clientOptions(env, logger)
+	if err != nil {
+		return nil, err
+	}
+	if _, given := env.LookupEnv("GOMEMLIMIT"); o.only == "edge" && !given {
+		debug.SetMemoryLimit(edgeMemory)
+	}
+	return &system{
+		setting: set, read: read, temporal: options, home: home, logger: logger, drain: o.drain,
+		edge: o.only != "worker", worker: o.only != "edge", lookupEnv: env.LookupEnv, traceFile: o.traceFile,
+	}, nil
+}
+
+// edgeMemory is what an edge by itself is to make do with, in bytes: the bodies
+// that it holds, and what it does with them. Left alone, Go would let garbage
+// grow to as much as the bodies.
+const edgeMemory = ingest.MaxHeld + 24<<20
 
 // system is an edge, a worker, or both, on one connection to Temporal.
 type system struct {
@@ -74,6 +127,12 @@ type system struct {
 	drain        time.Duration
 	edge, worker bool
 	listener     net.Listener // nil to listen where the config says
+	lookupEnv    func(name string) (value string, ok bool)
+	traceFile    string // "" for none
+	telemetry    *telemetry.Telemetry
+	current      *current // the embedded setting is the one of the start
+	read         func() (*setting, error)
+	reload       <-chan os.Signal // asks for read; nil for never
 }
 
 // run serves until ctx ends, and then stops in the reverse order of the start:
@@ -81,20 +140,36 @@ type system struct {
 // may be nil, is called once the edge listens and the worker polls or waits
 // for Temporal.
 func (s *system) run(ctx context.Context, ready func()) (err error) {
+	s.current = &current{setting: s.setting}
+	if s.telemetry, err = s.openTelemetry(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.telemetry.Close(ctx)) }()
 	c, err := client.NewLazyClient(s.temporal)
 	if err != nil {
 		return fmt.Errorf("temporal: %w", err)
 	}
 	defer c.Close()
-	if err := s.checkNow(ctx, c); err != nil {
+	if err := s.checkNow(ctx, c, s.setting); err != nil {
 		return err
 	}
+	stopAdmin, err := s.startAdmin(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopAdmin()) }()
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	working := make(chan error, 1)
 	stopWorker := s.startWorker(ctx, c, working, cancel)
 	defer func() { err = errors.Join(err, stopWorker()) }()
+
+	stopReloading, err := s.reloadOn(ctx, c, s.reload)
+	if err != nil {
+		return err
+	}
+	defer stopReloading()
 
 	if !s.edge {
 		if ready != nil {
@@ -109,36 +184,53 @@ func (s *system) run(ctx context.Context, ready func()) (err error) {
 			return err
 		}
 	}
-	watch, err := watchEdge(s.Config, s.logger)
-	if err != nil {
-		return err
-	}
 	s.logger.Info("edge started", "listen", l.Addr().String(), "sources", len(s.sources))
 	if ready != nil {
 		ready()
 	}
 	edge := ingest.New(ingest.Options{
-		Sources: s.sources,
 		Starter: &ingest.WorkflowStarter{
-			Client: c, TaskQueue: s.Temporal.TaskQueue, Eager: s.worker, Logger: s.logger,
+			Client: c, TaskQueue: s.Temporal.TaskQueue, Logger: s.logger,
+			// Temporal would hand such a first task to any build.
+			Eager: s.worker && s.Temporal.Versioning == nil,
 		},
-		Logger:         s.logger,
-		PublicURL:      s.publicURL(l),
-		TrustedProxies: s.TrustedProxies,
-		Watch:          watch,
+		Logger:     s.logger,
+		Pauses:     c,
+		HandedOver: s.home.handedOver(),
+		Meter:      s.telemetry.Meter(),
+		Trace:      s.telemetry.HTTP,
 	})
+	if err := s.current.follow(func(now *setting) error { return s.reloadEdge(edge, l, now) }); err != nil {
+		return err
+	}
 	if err := edge.Serve(ctx, l, s.drain); err != nil {
 		return err
 	}
 	return cause(ctx)
 }
 
-// checkNow refuses to start on a Temporal that is there and not ready. One
+// reloadEdge has the edge take deliveries as the setting says.
+func (s *system) reloadEdge(edge *ingest.Server, l net.Listener, now *setting) error {
+	watch, err := watchEdge(now.Config, s.logger)
+	if err != nil {
+		return err
+	}
+	edge.Reload(ingest.Options{
+		Sources:        now.sources,
+		PublicURL:      publicURL(now, l),
+		TrustedProxies: now.TrustedProxies,
+		Watch:          watch,
+		Mask:           now.Log.Mask,
+	})
+	return nil
+}
+
+// checkNow refuses a setting for a Temporal that is there and not ready. One
 // that is away is waited for later.
-func (s *system) checkNow(ctx context.Context, c client.Client) error {
+func (s *system) checkNow(ctx context.Context, c client.Client, set *setting) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	err := checkNamespace(ctx, c, s.temporal.Namespace, longestWindow(s.sources))
+	err := checkNamespace(ctx, c, s.temporal.Namespace, longestWindow(set.sources))
 	if errors.Is(err, errNotReady) {
 		return err
 	}
@@ -174,23 +266,29 @@ func (s *system) work(ctx context.Context, c client.Client) error {
 	if !s.worker {
 		return nil
 	}
-	steps, err := openSteps(ctx, s.Config, s.home)
+	stopCounting, err := s.countParked(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer stopCounting()
+	steps, err := openSteps(ctx, s.Config, s.home, activities.LedgerTraces(s.telemetry.TracerProvider()))
 	if ctx.Err() != nil {
 		return steps.close()
 	}
 	if err != nil {
 		return err
 	}
-	if steps.Alerts, err = openAlerts(s.Config, c, s.temporal.Namespace); err != nil {
+	w := &liveWorker{client: c, namespace: s.temporal.Namespace, cfg: s.Config, opened: steps, logger: s.logger}
+	if err := s.current.follow(w.reload); err != nil {
 		return errors.Join(err, steps.close())
 	}
-	return errors.Join(runWorker(ctx, c, s.Config, steps, s.logger), steps.close())
+	return errors.Join(w.run(ctx), steps.close())
 }
 
 // publicURL is the configured one or, on one machine, where the edge listens.
-func (s *system) publicURL(l net.Listener) string {
-	if s.PublicURL != "" {
-		return s.PublicURL
+func publicURL(set *setting, l net.Listener) string {
+	if set.PublicURL != "" {
+		return set.PublicURL
 	}
 	return "http://" + l.Addr().String()
 }

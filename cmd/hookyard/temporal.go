@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"time"
 
@@ -53,10 +54,22 @@ func clientOptions(env environment, logger *slog.Logger) (client.Options, error)
 	if options.Namespace == "" {
 		options.Namespace = defaultNamespace
 	}
+	if host, _, err := net.SplitHostPort(options.HostPort); err == nil && loopback(host) {
+		// Between two programs of one machine gzip only costs time.
+		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	}
 	options.Logger = log.NewStructuredLogger(logger)
+	// A body of up to max_body is no reason for a warning: what is too large
+	// for Temporal it refuses by itself.
+	options.PayloadLimits.PayloadSizeWarning = 2 << 20
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions,
 		grpc.WithChainUnaryInterceptor(ingest.RecordCause))
 	return options, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // window is how long the provider of some source may send an event again.

@@ -28,6 +28,8 @@ type legacy struct {
 	// Failed is set where the function as a whole failed: the next run parks
 	// before it enters it.
 	Failed *Step `json:"failed,omitempty"`
+	// Released is set where the run was held and is so no longer.
+	Released bool `json:"released,omitempty"`
 	// Log is who did what so far.
 	Log []string `json:"log,omitempty"`
 }
@@ -77,7 +79,7 @@ func (c *call) finish(result *commonpb.Payload) { c.done, c.result = true, resul
 
 // leave returns what is left to the next run.
 func (r *run) leave() legacy {
-	left, names, size := legacy{Done: map[string][]byte{}, Failed: r.failed, Log: r.log}, keys{}, 0
+	left, names, size := legacy{Done: map[string][]byte{}, Failed: r.failed, Released: r.legacy.Released, Log: r.log}, keys{}, 0
 	for _, c := range r.calls {
 		key := names.next(c)
 		if !c.done {

@@ -54,11 +54,15 @@ type Amend struct {
 	Why    string `json:"why,omitempty"`
 }
 
-// The Search Attributes that a parked run carries, and State's value.
+// The Search Attributes that a parked run carries, and State's values.
 const (
 	StateAttribute  = "HookState"
 	ReasonAttribute = "HookParkReason"
 	StateParked     = "parked"
+	// StateHeld is of a run whose source is paused. It waits for the end of
+	// the pause and not for somebody to mend something, so that lists, counts
+	// and alerts of parked runs leave it out.
+	StateHeld = "held"
 )
 
 // Reason is why a step is parked.
@@ -73,9 +77,10 @@ const (
 	ReasonUnhandled   Reason = "unhandled"   // no Workflow handles the event's type
 	ReasonPanic       Reason = "panic"       // the Workflow's code broke
 	ReasonFailed      Reason = "failed"      // the Workflow returned an error, or a step failed in another way
+	ReasonPaused      Reason = "paused"      // nothing is wrong: the source is paused, and the run is held
 )
 
-// Reasons lists them, as HookParkReason has them.
+// Reasons lists those of parked runs, as HookParkReason has them.
 func Reasons() []string {
 	return []string{
 		string(ReasonExhausted), string(ReasonPermanent), string(ReasonTimeout), string(ReasonUndecodable),
@@ -86,6 +91,10 @@ func Reasons() []string {
 // ReportActivity is the Activity that a run schedules when something parks, to
 // have somebody told. It is none of the Workflow's steps.
 const ReportActivity = "ReportParked"
+
+// PauseActivity is the Activity that a held run schedules to ask whether its
+// source is still paused. It is none of the Workflow's steps.
+const PauseActivity = "PauseOpen"
 
 // The types of the errors that a run is closed with on purpose.
 const (

@@ -21,12 +21,20 @@ func (r *run) show(ctx workflow.Context) {
 		memo.Steps = append(memo.Steps, p.Step)
 	}
 	if len(memo.Steps) > 0 {
-		attributes = []temporal.SearchAttributeUpdate{state.ValueSet(StateParked), reason.ValueSet(string(memo.Steps[0].Reason))}
+		first := memo.Steps[0].Reason
+		attributes = []temporal.SearchAttributeUpdate{state.ValueSet(stateOf(first)), reason.ValueSet(string(first))}
 	}
 	// Both fail only on values that cannot be encoded, and these can.
 	_ = workflow.UpsertTypedSearchAttributes(ctx, attributes...)
 	_ = workflow.UpsertMemo(ctx, map[string]any{MemoKey: memo})
 	workflow.SetCurrentDetails(ctx, r.details(ctx))
+}
+
+func stateOf(r Reason) string {
+	if r == ReasonPaused {
+		return StateHeld
+	}
+	return StateParked
 }
 
 // clear shows that nothing is parked any more.
@@ -77,7 +85,7 @@ func (r *run) details(ctx workflow.Context) string {
 	for _, p := range r.parked {
 		b.WriteString(p.details())
 	}
-	if len(r.parked) > 0 {
+	if len(r.parked) > 0 && r.parked[0].Reason != ReasonPaused {
 		b.WriteString(r.payloadDetails())
 		b.WriteString(howTo(workflow.GetInfo(ctx).WorkflowExecution.ID, r.parked[0].Name))
 	}
@@ -88,6 +96,9 @@ func (r *run) details(ctx workflow.Context) string {
 }
 
 func (p *parkedStep) details() string {
+	if p.Reason == ReasonPaused {
+		return heldDetails(p.Step)
+	}
 	tried := ""
 	if p.Attempts > 0 {
 		tried = fmt.Sprintf("%d attempts over %s, ", p.Attempts, p.Since.Sub(p.Started).Round(time.Second))

@@ -65,6 +65,15 @@ func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteW
 // another one, parked before the function: whatever the function did in this
 // one is then out of the way of the code that is deployed to mend it.
 func (i *inbound) whole(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	if source, held := i.run.held(ctx); held {
+		d, err := i.run.hold(ctx, source)
+		if err != nil {
+			return nil, err
+		}
+		if d.resolved {
+			return json.RawMessage(d.result), nil
+		}
+	}
 	if failed := i.run.legacy.Failed; failed != nil {
 		d, err := i.run.park(ctx, *failed)
 		if err != nil {

@@ -98,7 +98,11 @@ func newRun(t *testing.T, function any, options parking.Options) *run {
 
 // start runs the Workflow to its end.
 func (r *run) start() {
-	r.ExecuteWorkflow("test.event", event.Event{Source: "src", Provider: "test", ID: "1", Type: "event"},
+	r.startWith(event.Event{Source: "src", Provider: "test", ID: "1", Type: "event"})
+}
+
+func (r *run) startWith(ev event.Event) {
+	r.ExecuteWorkflow("test.event", ev,
 		converter.NewRawValue(&commonpb.Payload{Metadata: map[string][]byte{"encoding": []byte("json/plain")}, Data: []byte(`{"n":1}`)}))
 	require.True(r.t, r.IsWorkflowCompleted())
 }

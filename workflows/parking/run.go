@@ -62,6 +62,7 @@ func (r *run) park(ctx workflow.Context, s Step) (decision, error) {
 	r.parked = append(r.parked, p)
 	workflow.GetLogger(ctx).Warn("parked", "step", p.Name, "reason", p.Reason, "err", p.Error)
 	r.show(ctx)
+	r.count(ctx, countParked, p.Reason)
 	r.report(ctx, p)
 
 	err := r.await(ctx, p)
@@ -69,6 +70,11 @@ func (r *run) park(ctx workflow.Context, s Step) (decision, error) {
 	r.show(ctx)
 	if err != nil {
 		return decision{}, err
+	}
+	if p.decision.resolved {
+		r.count(ctx, countResolved, "")
+	} else {
+		r.count(ctx, countResumed, p.Reason)
 	}
 	return *p.decision, nil
 }
@@ -182,6 +188,7 @@ func (r *run) discard(ctx workflow.Context, s Discard) {
 	p := r.parked[0]
 	r.end(func(ctx workflow.Context) error {
 		r.clear(ctx)
+		r.count(ctx, countDiscarded, "")
 		return temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("discarded by %s: %s (parked at %s: %s)", somebody(s.By), orNot(s.Why), p.Name, p.Error), TypeDiscarded, nil)
 	})

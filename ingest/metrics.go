@@ -1,0 +1,202 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// metrics keeps numbers of what becomes of deliveries. Its labels are names
+// from the config and words of ours, never what a sender chose: a stranger must
+// not be able to make series.
+type metrics struct {
+	deliveries      metric.Int64Counter
+	whole           metric.Float64Histogram
+	verify          metric.Float64Histogram
+	start           metric.Float64Histogram
+	body            metric.Int64Histogram
+	inFlight        metric.Int64UpDownCounter
+	becameSeries    memo[became, []metric.AddOption]
+	wholeSeries     memo[wholeLabels, []metric.RecordOption]
+	startSeries     memo[startLabels, []metric.RecordOption]
+	sourceSeries    memo[string, []metric.RecordOption]
+	lastDeliverySec memo[string, *atomic.Int64] // when one last verified, in Unix seconds
+}
+
+// became are the labels of a delivery.
+type became struct {
+	source, provider string
+	outcome          outcome
+	reason           reason
+	status           int
+}
+
+type wholeLabels struct {
+	source  string
+	outcome outcome
+}
+
+type startLabels struct{ source, result string }
+
+// declined is the outcome of every delivery that was not taken.
+const declined outcome = "refused"
+
+// seconds are the bounds of what the edge does: from less than a signature
+// takes to more than a provider waits.
+var seconds = metric.WithExplicitBucketBoundaries(.00005, .0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 20)
+
+// newMetrics makes the instruments. sources are those of the config at the
+// time: one that it no longer has is not expected to deliver.
+func newMetrics(meter metric.Meter, sources func() map[string]*Source, logger *slog.Logger) *metrics {
+	m := &metrics{
+		becameSeries: memo[became, []metric.AddOption]{of: func(b became) []metric.AddOption {
+			return []metric.AddOption{labels(
+				attribute.String("source", b.source), attribute.String("provider", b.provider), attribute.String("outcome", string(b.outcome)),
+				attribute.String("reason", string(b.reason)), attribute.Int("status", b.status))}
+		}},
+		wholeSeries: memo[wholeLabels, []metric.RecordOption]{of: func(l wholeLabels) []metric.RecordOption {
+			return []metric.RecordOption{labels(attribute.String("source", l.source), attribute.String("outcome", string(l.outcome)))}
+		}},
+		startSeries: memo[startLabels, []metric.RecordOption]{of: func(l startLabels) []metric.RecordOption {
+			return []metric.RecordOption{labels(attribute.String("source", l.source), attribute.String("result", l.result))}
+		}},
+		sourceSeries: memo[string, []metric.RecordOption]{of: func(source string) []metric.RecordOption {
+			return []metric.RecordOption{labels(attribute.String("source", source))}
+		}},
+		lastDeliverySec: memo[string, *atomic.Int64]{of: func(string) *atomic.Int64 { return &atomic.Int64{} }},
+	}
+	var errs [8]error
+	m.deliveries, errs[0] = meter.Int64Counter("hookyard_deliveries_total",
+		metric.WithDescription("Requests to /webhooks/, by what became of them. source is empty where there is no such source."))
+	m.whole, errs[1] = meter.Float64Histogram("hookyard_delivery_seconds", metric.WithUnit("s"), seconds,
+		metric.WithDescription("From a delivery's first byte to its answer."))
+	m.verify, errs[2] = meter.Float64Histogram("hookyard_verify_seconds", metric.WithUnit("s"), seconds,
+		metric.WithDescription("Checking a delivery's signature, keys that have to be fetched included."))
+	m.start, errs[3] = meter.Float64Histogram("hookyard_start_seconds", metric.WithUnit("s"), seconds,
+		metric.WithDescription("Having Temporal store one event."))
+	m.body, errs[4] = meter.Int64Histogram("hookyard_body_bytes", metric.WithUnit("By"),
+		metric.WithExplicitBucketBoundaries(256, 1<<10, 4<<10, 16<<10, 64<<10, 256<<10, 1<<20, 2<<20),
+		metric.WithDescription("The size of the bodies that were read."))
+	m.inFlight, errs[5] = meter.Int64UpDownCounter("hookyard_deliveries_in_flight",
+		metric.WithDescription("Deliveries that have no answer yet."))
+	last, err := meter.Int64ObservableGauge("hookyard_last_delivery_timestamp_seconds", metric.WithUnit("s"),
+		metric.WithDescription("When a delivery of this source last verified here, in Unix time. Absent until one has."))
+	errs[6] = err
+	_, errs[7] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		m.lastDeliverySec.each(func(source string, at *atomic.Int64) {
+			if sources()[source] != nil {
+				o.ObserveInt64(last, at.Load(), metric.WithAttributes(attribute.String("source", source)))
+			}
+		})
+		return nil
+	}, last)
+	if err := errors.Join(errs[:]...); err != nil {
+		// An instrument is usable all the same; it keeps nothing.
+		logger.Error("metrics cannot be kept", "err", err)
+	}
+	return m
+}
+
+func labels(all ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(all...))
+}
+
+// answered counts a delivery that has its answer.
+func (m *metrics) answered(ctx context.Context, n *note) {
+	b := became{n.source, n.provider, n.outcome, n.reason, n.status}
+	if n.outcome == rebuffed {
+		b.outcome, b.reason = declined, reason(rebuffed)
+	}
+	m.deliveries.Add(ctx, 1, m.becameSeries.get(b)...)
+	m.whole.Record(ctx, time.Since(n.started).Seconds(), m.wholeSeries.get(wholeLabels{b.source, b.outcome})...)
+}
+
+// read notes the size of a body.
+func (m *metrics) read(ctx context.Context, source *Source, size int) {
+	m.body.Record(ctx, int64(size), m.sourceSeries.get(source.name)...)
+}
+
+// verified notes how long a signature took, and that it was good.
+func (m *metrics) verified(ctx context.Context, source *Source, started time.Time, err error) {
+	now := time.Now()
+	m.verify.Record(ctx, now.Sub(started).Seconds(), m.sourceSeries.get(source.name)...)
+	if err == nil {
+		m.lastDeliverySec.get(source.name).Store(now.Unix())
+	}
+}
+
+// started notes how long a start took and what it ended with.
+func (m *metrics) started(ctx context.Context, source *Source, since time.Time, err error) {
+	m.start.Record(ctx, time.Since(since).Seconds(), m.startSeries.get(startLabels{source.name, startResult(err)})...)
+}
+
+func startResult(err error) string {
+	switch {
+	case err == nil:
+		return "accepted"
+	case errors.Is(err, ErrDuplicate):
+		return "duplicate"
+	case errors.Is(err, ErrTooLarge):
+		return "too-large"
+	default:
+		return "failed"
+	}
+}
+
+// memo makes a value once per key and keeps it. Sets of labels are made with
+// allocations and used without.
+type memo[K comparable, V any] struct {
+	of   func(K) V
+	mu   sync.RWMutex
+	made map[K]V
+}
+
+func (m *memo[K, V]) get(k K) V {
+	m.mu.RLock()
+	v, ok := m.made[k]
+	m.mu.RUnlock()
+	if ok {
+		return v
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v, ok = m.made[k]; !ok {
+		if m.made == nil {
+			m.made = map[K]V{}
+		}
+		v = m.of(k)
+		m.made[k] = v
+	}
+	return v
+}
+
+func (m *memo[K, V]) each(f func(K, V)) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for k, v := range m.made {
+		f(k, v)
+	}
+}
+
+// tag writes what is known of a delivery onto its span, where there is one.
+func (n *note) tag(ctx context.Context) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	for key, value := range map[string]string{
+		"hookyard.source": n.source, "hookyard.provider": n.provider, "hookyard.outcome": string(n.outcome), "hookyard.reason": string(n.reason),
+		"hookyard.event_id": n.eventID, "hookyard.event_type": n.eventType, "hookyard.workflow_id": n.workflowID,
+	} {
+		if value != "" {
+			span.SetAttributes(attribute.String(key, value))
+		}
+	}
+}

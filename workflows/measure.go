@@ -1,0 +1,60 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/event"
+)
+
+// eventSeconds is from the delivery of an event to the end of its run. A
+// dashboard holds the name.
+const eventSeconds = "hookyard_event_seconds"
+
+// Measure is the worker interceptor that says how long events take, from the
+// delivery to the completed run. One that starts over counts once, and one that
+// is given up not at all.
+type Measure struct {
+	interceptor.WorkerInterceptorBase
+}
+
+// InterceptWorkflow implements interceptor.WorkerInterceptor.
+func (m *Measure) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	return &measured{interceptor.WorkflowInboundInterceptorBase{Next: next}}
+}
+
+type measured struct {
+	interceptor.WorkflowInboundInterceptorBase
+}
+
+// ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor.
+func (i *measured) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	result, err := i.Next.ExecuteWorkflow(ctx, in)
+	if ev, ok := eventOf(in.Args); ok && err == nil {
+		// The SDK's timer keeps nothing of what is replayed.
+		workflow.GetMetricsHandler(ctx).
+			WithTags(map[string]string{"source": ev.Source, "event_type": ev.Type}).
+			Timer(eventSeconds).Record(workflow.Now(ctx).Sub(ev.ReceivedAt))
+	}
+	return result, err
+}
+
+// eventOf returns the event among a run's arguments. Hookyard's own Workflows
+// have none.
+func eventOf(args []any) (event.Event, bool) {
+	if len(args) == 0 {
+		return event.Event{}, false
+	}
+	switch first := args[0].(type) {
+	case event.Event:
+		return first, true
+	case converter.EncodedValues: // of a dynamic Workflow
+		var ev event.Event
+		var payload converter.RawValue
+		err := first.Get(&ev, &payload)
+		return ev, err == nil
+	default:
+		return event.Event{}, false
+	}
+}

@@ -1,0 +1,25 @@
+package parking
+
+import (
+	"go.temporal.io/sdk/workflow"
+)
+
+// The counters that a worker keeps. Dashboards hold their names.
+const (
+	countParked    = "hookyard_steps_parked_total"
+	countResumed   = "hookyard_steps_resumed_total"
+	countResolved  = "hookyard_steps_resolved_total"
+	countDiscarded = "hookyard_runs_discarded_total"
+)
+
+// count counts what happens to a run, and not what is replayed of it: the
+// SDK's counters know the difference. The labels are the source's and, where
+// there is one, the reason.
+func (r *run) count(ctx workflow.Context, counter string, reason Reason) {
+	ev, _ := r.event()
+	labels := map[string]string{"source": ev.Source}
+	if reason != "" {
+		labels["reason"] = string(reason)
+	}
+	workflow.GetMetricsHandler(ctx).WithTags(labels).Counter(counter).Inc(1)
+}
