@@ -1,3 +1,5 @@
+//go:build !race
+
 // Package chaos runs `hookyard chaos` as a user does: a short run each time,
 // and the seeds that have found something before.
 package chaos

@@ -1,3 +1,5 @@
+//go:build !race
+
 package conformance
 
 // scenario is something that senders, networks and machines do, and what has
