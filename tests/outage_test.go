@@ -141,6 +141,7 @@ func TestApart(t *testing.T) {
 func TestWithoutSearchAttributes(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), stripeSource)
+	eventually(t, "it has looked whether all is there", func() bool { return strings.Contains(s.output.String(), "worker started") })
 	_, err := s.client.OperatorService().RemoveSearchAttributes(t.Context(), &operatorservice.RemoveSearchAttributesRequest{
 		Namespace: "default", SearchAttributes: []string{"HookSource", "HookEventType"},
 	})

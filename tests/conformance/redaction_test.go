@@ -16,7 +16,8 @@ import (
 
 // redaction delivers what must not be seen by who reads logs, answers or the
 // Web UI: secrets and signatures nowhere, what is in a payload nowhere but in
-// the payload that Temporal keeps.
+// the payload that Temporal keeps. At the level of these logs payloads are
+// shown, but for what the config masks.
 func redaction(s *site) {
 	const private = "private-to-the-customer"
 	mark := func(body string) string {

@@ -60,6 +60,7 @@ sources:
 ledger: {sqlite: ledger.db}
 mail: {smtp: env:SMTP, from: shop@example.com}
 retry: {default: {initial: 1s, backoff: 1, attempts: 30, timeout: 4s}}
+log: {mask: [json:note, json:data.object.amount_paid]}
 `, s.name, s.downstream.url)), 0o600))
 	t.Cleanup(func() {
 		s.crash()
