@@ -56,22 +56,3 @@ func verifyIdentify(t testing.TB, r *provider.Receiver, d *provider.Delivery) {
 		t.Fatal(err, events)
 	}
 }
-
-// TestAllocations keeps what a delivery under an HMAC scheme costs: the time
-// depends on the machine, the allocations do not.
-func TestAllocations(t *testing.T) { //nolint:paralleltest // the allocations of other tests would count
-	const most = 12
-	catalog, err := provider.Builtin()
-	require.NoError(t, err)
-	for _, name := range catalog.Names() {
-		p, _ := catalog.Lookup(name)
-		if !strings.HasPrefix(p.Spec().Signature.Algorithm, "hmac-") || p.Batches() {
-			continue // each event of a batch is one more allocation
-		}
-		r, err := p.Bind(binding(p, keys(t, p, "one")))
-		require.NoError(t, err)
-		d := largeDelivery(t, r)
-		got := testing.AllocsPerRun(100, func() { verifyIdentify(t, r, d) })
-		require.LessOrEqual(t, got, float64(most), "%s", name)
-	}
-}
