@@ -5,11 +5,14 @@ package tests
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,6 +21,14 @@ import (
 var hookyard, devServer string
 
 func TestMain(m *testing.M) {
+	// Most of what these tests do is wait, for lists that are behind and for
+	// waits between attempts. More of them than there are cores can do that
+	// at once.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(buildAndRun(m))
 }
 
