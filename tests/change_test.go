@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -175,9 +176,10 @@ func TestDrainUnderLoad(t *testing.T) {
 	require.Equal(t, map[int]int{http.StatusOK: len(l.accepted)}, l.answers)
 	for id, err := range l.failed {
 		// A connection that the kernel had taken and the edge had not is reset
-		// when the edge stops listening. Nothing of it was read.
+		// when the edge stops listening, and one that was idle is closed, as
+		// the next request may be on its way. Nothing of it was read.
 		if !errors.Is(err, syscall.ECONNREFUSED) {
-			require.ErrorIs(t, err, syscall.ECONNRESET)
+			require.True(t, errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF), "%v", err)
 			require.Zero(t, s.statusOf(id), "%s was stored without an answer: %v", id, err)
 		}
 	}
