@@ -87,6 +87,11 @@ func (w *liveWorker) register(to worker.Worker) {
 	})
 }
 
+// pollers is how many polls for tasks of each kind are under way at once. Each
+// brings one task, so with the SDK's two a backlog is worked off at two tasks
+// for each round trip, however many of them the worker could do.
+const pollers = 10
+
 // workerStopTimeout is how long Activities in flight may go on after the
 // worker is told to stop. One that is cut off is attempted again elsewhere.
 const workerStopTimeout = 20 * time.Second
@@ -97,8 +102,10 @@ func (w *liveWorker) options(fatal func(error)) worker.Options {
 		Interceptors: workflows.Interceptors(&w.policies, parking.Options{
 			ParkFor: w.cfg.ParkFor, Fits: workflows.Fits(workflows.All()),
 		}),
-		WorkerStopTimeout: workerStopTimeout,
-		OnFatalError:      fatal,
+		MaxConcurrentWorkflowTaskPollers: pollers,
+		MaxConcurrentActivityTaskPollers: pollers,
+		WorkerStopTimeout:                workerStopTimeout,
+		OnFatalError:                     fatal,
 	}
 	if v := w.cfg.Temporal.Versioning; v != nil {
 		o.DeploymentOptions = worker.DeploymentOptions{
