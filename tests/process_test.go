@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+
+	"github.com/hookyard/hookyard/chaos/cluster"
 )
 
 // process is a program that a test runs. What it prints is shown if the test
@@ -101,12 +103,12 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// freeAddress returns a loopback address that nothing listens on.
+// freeAddress returns a loopback address that nothing listens on, and that no
+// connection is given as its own end.
 func freeAddress(t *testing.T) string {
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := cluster.FreeAddress(t.Context())
 	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // temporal is a dev server.
