@@ -24,7 +24,6 @@ import (
 
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/ingest"
 )
 
 // Peer is what Hookyard is compared with, as a process: the least program that
@@ -88,8 +87,8 @@ type bareStarter struct {
 }
 
 var (
-	sourceKey = ingest.SourceAttribute
-	typeKey   = ingest.EventTypeAttribute
+	sourceKey = temporal.NewSearchAttributeKeyKeyword(event.SourceAttribute)
+	typeKey   = temporal.NewSearchAttributeKeyKeyword(event.TypeAttribute)
 )
 
 // start is the ceiling of every start: the same Workflow Id, Workflow Type,

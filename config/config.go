@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/hookyard/hookyard/event"
 )
 
 // Config is a whole file, with defaults filled in, secrets resolved and
@@ -102,8 +104,10 @@ type Source struct {
 	// Events are patterns of the event types that start a Workflow; empty
 	// means all.
 	Events []string
-	// Unhandled is what becomes of an Event that no Workflow handles.
-	Unhandled Unhandled
+	// Unhandled is what becomes of an Event that no Workflow handles; default
+	// event.UnhandledPark. A source with a Forward has event.UnhandledForward,
+	// which a file cannot say.
+	Unhandled event.Unhandled
 	// Forward is nil when absent.
 	Forward *Forward
 	// Allow are the addresses that may send; empty means any.
@@ -127,18 +131,6 @@ type Source struct {
 	// yaml.WithKnownFields. They hold no aliases and no duplicate keys.
 	Signature, SecretFormat, Event, Retries *yaml.Node
 }
-
-// Unhandled is what becomes of an Event whose type no Workflow handles. Its
-// values are those that Events carry.
-type Unhandled string
-
-// The choices for an unhandled Event. UnhandledForward is never written: it
-// is what a source with a Forward does.
-const (
-	UnhandledPark     Unhandled = "park"     // the default: keep it open for a person
-	UnhandledComplete Unhandled = "complete" // close the run as completed
-	UnhandledForward  Unhandled = "forward"  // POST it to Forward.URL
-)
 
 // Forward sends a source's events on to a service of the operator's own.
 type Forward struct {
@@ -245,7 +237,7 @@ func defaults() *Config {
 
 // sourceDefaults returns what a source that says nothing means.
 func sourceDefaults(name string) Source {
-	return Source{Name: name, Unhandled: UnhandledPark, MaxBody: 1 << 20}
+	return Source{Name: name, Unhandled: event.UnhandledPark, MaxBody: 1 << 20}
 }
 
 // forwardDefaults returns what a forward that says nothing means.

@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/hookyard/hookyard/event"
 )
 
 // config reads the whole file. The sections follow in the order of its keys.
@@ -196,7 +198,7 @@ func (d *decoder) source(v value) Source {
 		if at, both := has["unhandled"]; both {
 			d.report(at.line, v.keys, "has both unhandled and forward; keep one, as what is forwarded is never unhandled")
 		}
-		s.Unhandled = UnhandledForward
+		s.Unhandled = event.UnhandledForward
 	}
 	return s
 }
@@ -275,14 +277,14 @@ func (d *decoder) replayGuard(to *bool) func(value) {
 	}
 }
 
-func (d *decoder) unhandled(to *Unhandled) func(value) {
+func (d *decoder) unhandled(to *event.Unhandled) func(value) {
 	return func(v value) {
 		choice, ok := d.text(v, "park or complete")
-		switch u := Unhandled(choice); {
+		switch u := event.Unhandled(choice); {
 		case !ok:
-		case u == UnhandledPark, u == UnhandledComplete:
+		case u == event.UnhandledPark, u == event.UnhandledComplete:
 			*to = u
-		case u == UnhandledForward:
+		case u == event.UnhandledForward:
 			d.mistake(v, `want park or complete, found "forward"; to forward, declare forward: {url: ...} instead`)
 		default:
 			d.mistake(v, "want park or complete, found %s", quote(choice))

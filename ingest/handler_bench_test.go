@@ -68,7 +68,7 @@ func BenchmarkBareStart(b *testing.B) {
 			WorkflowExecutionErrorWhenAlreadyStarted: true,
 			StaticSummary:                            ev.Source + " " + ev.Type + " " + ev.ID,
 			TypedSearchAttributes: temporal.NewSearchAttributes(
-				ingest.SourceAttribute.ValueSet(ev.Source), ingest.EventTypeAttribute.ValueSet(ev.Type)),
+				temporal.NewSearchAttributeKeyKeyword(event.SourceAttribute).ValueSet(ev.Source), temporal.NewSearchAttributeKeyKeyword(event.TypeAttribute).ValueSet(ev.Type)),
 		}, ev.WorkflowType(), ev, ingest.Payload(body, true))
 		if err != nil {
 			b.Fatal(err)

@@ -114,7 +114,7 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 		Receiver:  receiver,
 		name:      declared.Name,
 		events:    declared.Events,
-		unhandled: event.Unhandled(declared.Unhandled),
+		unhandled: declared.Unhandled,
 		allow:     declared.Allow,
 		limiter:   limiter(declared.Rate),
 		maxBody:   declared.MaxBody,

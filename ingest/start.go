@@ -36,10 +36,10 @@ var (
 	ErrTooLarge  = errors.New("the event is too large to store")
 )
 
-// The Search Attributes, all of type Keyword, that Hookyard's Workflows carry.
+// The Search Attributes that a run is started with.
 var (
-	SourceAttribute    = temporal.NewSearchAttributeKeyKeyword("HookSource")
-	EventTypeAttribute = temporal.NewSearchAttributeKeyKeyword("HookEventType")
+	sourceAttribute = temporal.NewSearchAttributeKeyKeyword(event.SourceAttribute)
+	typeAttribute   = temporal.NewSearchAttributeKeyKeyword(event.TypeAttribute)
 )
 
 // WorkflowStarter is the Starter that starts a Workflow named for the event's
@@ -74,9 +74,9 @@ func (s *WorkflowStarter) Start(ctx context.Context, ev event.Event, payload con
 // instead of handing back the other run. No timeout is set: a run may wait for
 // a person as long as it takes.
 func (s *WorkflowStarter) options(ev event.Event) client.StartWorkflowOptions {
-	attributes := []temporal.SearchAttributeUpdate{SourceAttribute.ValueSet(ev.Source)}
+	attributes := []temporal.SearchAttributeUpdate{sourceAttribute.ValueSet(ev.Source)}
 	if ev.Type != "" {
-		attributes = append(attributes, EventTypeAttribute.ValueSet(ev.Type))
+		attributes = append(attributes, typeAttribute.ValueSet(ev.Type))
 	}
 	return client.StartWorkflowOptions{
 		ID:                                       ev.WorkflowID(),

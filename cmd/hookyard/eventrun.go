@@ -10,7 +10,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/converter"
 
-	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/workflows/parking"
 )
 
@@ -38,8 +38,8 @@ func newEventRun(info *workflowpb.WorkflowExecutionInfo) eventRun {
 		r.Closed = info.GetCloseTime().AsTime()
 	}
 	attributes := info.GetSearchAttributes().GetIndexedFields()
-	r.Source, _ = decoded[string](attributes[ingest.SourceAttribute.GetName()])
-	r.EventType, _ = decoded[string](attributes[ingest.EventTypeAttribute.GetName()])
+	r.Source, _ = decoded[string](attributes[event.SourceAttribute])
+	r.EventType, _ = decoded[string](attributes[event.TypeAttribute])
 	parked, _ := decoded[parking.Parked](info.GetMemo().GetFields()[parking.MemoKey])
 	r.Steps = parked.Steps
 	return r

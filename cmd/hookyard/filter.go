@@ -11,7 +11,6 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/workflows/parking"
 )
 
@@ -59,13 +58,13 @@ func (f filter) query() string {
 	conditions := []string{equals(parking.StateAttribute, state), equals("ExecutionStatus", "Running")}
 	if f.failed {
 		// Other programs may have failed runs in the namespace, too.
-		conditions = []string{equals("ExecutionStatus", "Failed"), ingest.SourceAttribute.GetName() + " IS NOT NULL"}
+		conditions = []string{equals("ExecutionStatus", "Failed"), event.SourceAttribute + " IS NOT NULL"}
 	}
 	if f.source != "" {
-		conditions = append(conditions, equals(ingest.SourceAttribute.GetName(), f.source))
+		conditions = append(conditions, equals(event.SourceAttribute, f.source))
 	}
 	if f.eventType != "" && !strings.Contains(f.eventType, "*") {
-		conditions = append(conditions, equals(ingest.EventTypeAttribute.GetName(), f.eventType))
+		conditions = append(conditions, equals(event.TypeAttribute, f.eventType))
 	}
 	if f.reason != "" {
 		conditions = append(conditions, equals(parking.ReasonAttribute, f.reason))

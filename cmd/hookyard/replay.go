@@ -21,7 +21,6 @@ import (
 
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/workflows"
 	"github.com/hookyard/hookyard/workflows/parking"
 )
@@ -142,7 +141,7 @@ func (f replayFlags) ours() string {
 	if f.query != "" {
 		return "(" + f.query + ")"
 	}
-	return fmt.Sprintf("(%s IS NOT NULL OR WorkflowType IN (%q, %q))", ingest.SourceAttribute.GetName(), activities.AlertWorkflow, event.PauseWorkflow)
+	return fmt.Sprintf("(%s IS NOT NULL OR WorkflowType IN (%q, %q))", event.SourceAttribute, activities.AlertWorkflow, event.PauseWorkflow)
 }
 
 // findings is what became of the replays.

@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"google.golang.org/grpc"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
 )
 
@@ -33,13 +34,14 @@ const (
 // with them the memory of which events were there.
 const defaultRetention = 30 * 24 * time.Hour
 
-// searchAttributes are what Hookyard's Workflows are found by. The names are
-// in histories and in people's saved views.
+// searchAttributes are the Search Attributes of Hookyard's Workflows, with
+// their types.
 func searchAttributes() map[string]enumspb.IndexedValueType {
-	const keyword = enumspb.INDEXED_VALUE_TYPE_KEYWORD
-	return map[string]enumspb.IndexedValueType{
-		"HookSource": keyword, "HookEventType": keyword, "HookState": keyword, "HookParkReason": keyword,
+	types := map[string]enumspb.IndexedValueType{}
+	for _, name := range event.SearchAttributes() {
+		types[name] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
 	}
+	return types
 }
 
 // clientOptions reads Temporal's own profile and TEMPORAL_* variables.

@@ -50,7 +50,7 @@ func (s randomID) Start(ctx context.Context, ev event.Event, payload converter.R
 		ID:        ev.Source + "-" + rand.Text(),
 		TaskQueue: s.r.config.Temporal.TaskQueue,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
-			ingest.SourceAttribute.ValueSet(ev.Source), ingest.EventTypeAttribute.ValueSet(ev.Type)),
+			temporal.NewSearchAttributeKeyKeyword(event.SourceAttribute).ValueSet(ev.Source), temporal.NewSearchAttributeKeyKeyword(event.TypeAttribute).ValueSet(ev.Type)),
 	}, ev.WorkflowType(), ev, payload)
 	return err
 }

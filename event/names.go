@@ -1,0 +1,91 @@
+package event
+
+// Every name in this file is held by histories, saved views of the Web UI and
+// programs that send Signals. A name may be added. None may be renamed.
+
+// The Search Attributes of Hookyard's Workflows, all of type Keyword.
+const (
+	SourceAttribute = "HookSource"     // the Event's Source
+	TypeAttribute   = "HookEventType"  // the Event's Type
+	StateAttribute  = "HookState"      // a State constant, or absent
+	ReasonAttribute = "HookParkReason" // a ParkReason; set while the run is parked or held
+)
+
+// SearchAttributes lists the names of all Search Attributes.
+func SearchAttributes() []string {
+	return []string{SourceAttribute, TypeAttribute, StateAttribute, ReasonAttribute}
+}
+
+// The values of StateAttribute.
+const (
+	// StateParked: a step failed for good, and the run waits for a person.
+	StateParked = "parked"
+	// StateHeld: the source is paused, and the run waits for the end of the
+	// pause. Nobody has to mend anything, so lists, counts and alerts of
+	// parked runs leave it out.
+	StateHeld = "held"
+	// StateUnhandled: the run completed because no Workflow handles its type.
+	StateUnhandled = "unhandled"
+)
+
+// ParkReason is why a step is parked. It is the value of ReasonAttribute.
+type ParkReason string
+
+// The reasons.
+const (
+	ReasonExhausted   ParkReason = "exhausted"   // the Retry Policy allows no further attempt
+	ReasonPermanent   ParkReason = "permanent"   // the error says that another attempt is of no use
+	ReasonTimeout     ParkReason = "timeout"     // the last attempt did not end in time
+	ReasonUndecodable ParkReason = "undecodable" // the payload does not fit the Workflow's type
+	ReasonUnhandled   ParkReason = "unhandled"   // no Workflow handles the event's type
+	ReasonPanic       ParkReason = "panic"       // the Workflow's code panicked
+	ReasonFailed      ParkReason = "failed"      // the Workflow returned an error, or a step failed in another way
+	ReasonPaused      ParkReason = "paused"      // the run is held, because its source is paused; nothing failed
+)
+
+// ParkReasons lists the reasons of parked runs. ReasonPaused, which only held
+// runs have, is not among them.
+func ParkReasons() []ParkReason {
+	return []ParkReason{
+		ReasonExhausted, ReasonPermanent, ReasonTimeout, ReasonUndecodable, ReasonUnhandled, ReasonPanic, ReasonFailed,
+	}
+}
+
+// The Signals and the Update that every run takes from a person or a program.
+const (
+	SignalResume  = "resume"
+	SignalResolve = "resolve"
+	SignalDiscard = "discard"
+	UpdateAmend   = "amend"
+)
+
+// The Activities and the Workflow that a run uses for its own bookkeeping. They
+// are no steps of a team's Workflow.
+const (
+	// ReportActivity has somebody told of a parked step. Its argument is a
+	// ParkedReport.
+	ReportActivity = "ReportParked"
+	// PauseActivity asks whether a source is still paused.
+	PauseActivity = "PauseOpen"
+	// AlertWorkflow is the Workflow Type that tells people of a source's
+	// parked runs. Its Workflow Id is AlertID.
+	AlertWorkflow = "hookyard.alerts"
+)
+
+// AlertID returns the Workflow Id of the AlertWorkflow of a source. No event
+// has such an id, because the Workflow Id of an event holds no slash.
+func AlertID(source string) string { return "hookyard/alerts/" + source }
+
+// The types of the Temporal application errors that close a run on purpose.
+const (
+	ErrorDiscarded = "Discarded"   // a person discarded the event
+	ErrorExpired   = "ParkExpired" // the run was parked for longer than park_for
+)
+
+// WholeWorkflow is the name of the step that stands for the Workflow's function
+// as a whole.
+const WholeWorkflow = "workflow"
+
+// ParkedMemo is the memo in which a parked run keeps what is parked, so that a
+// list of runs shows it without a query to each run.
+const ParkedMemo = "HookParked"
