@@ -11,10 +11,20 @@ import (
 //go:embed catalog
 var builtin embed.FS
 
-// Catalog is the providers there are; the zero Catalog has none. It is not to
-// be changed once it is in use.
+// Catalog is a set of providers and the schemes that their files may name. The
+// zero Catalog has no provider and the built-in schemes. It is not safe to add
+// to a Catalog while it is in use.
+//
+// A program puts its catalog together in this order, so that each part can use
+// what came before it:
+//
+//	c, err := provider.Builtin()         // what Hookyard comes with
+//	err = c.AddSchemes(app.Schemes)      // signatures that no file can describe
+//	problems := c.Add(app.Providers)     // the team's embedded provider files
+//	problems = c.Add(os.DirFS(folder))   // the operator's folder
 type Catalog struct {
 	providers map[string]*Provider
+	schemes   map[string]Scheme
 }
 
 // Builtin returns the catalog that Hookyard comes with.
@@ -30,9 +40,45 @@ func Builtin() (*Catalog, error) {
 	return c, nil
 }
 
-// Add reads every *.yaml file of fsys. A file with a problem adds nothing, and
-// neither does one that names a provider there is already: histories tell
-// providers apart by name.
+// AddSchemes makes each scheme available to the provider files that are added
+// afterwards, under the name that a file gives as signature.scheme. A nil map
+// adds nothing. The error names every scheme that cannot be added: its name is
+// taken or is not made of lower-case letters, digits and dashes, or the scheme
+// is nil. No scheme is added then.
+func (c *Catalog) AddSchemes(schemes map[string]Scheme) error {
+	known := c.knownSchemes()
+	var errs []error
+	for _, name := range sortedKeys(schemes) {
+		_, taken := known[name]
+		switch {
+		case !nameForm.MatchString(name):
+			errs = append(errs, fmt.Errorf("scheme %q: want a name of lower-case letters, digits and dashes", name))
+		case taken:
+			errs = append(errs, fmt.Errorf("there is a scheme %q already; choose another name", name))
+		case schemes[name] == nil:
+			errs = append(errs, fmt.Errorf("scheme %q is nil; give a value that implements provider.Scheme", name))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	// A copy: providers that were added before keep the map they were read with.
+	c.schemes = maps.Clone(known)
+	maps.Copy(c.schemes, schemes)
+	return nil
+}
+
+func (c *Catalog) knownSchemes() map[string]Scheme {
+	if c.schemes == nil {
+		c.schemes = builtinSchemes()
+	}
+	return c.schemes
+}
+
+// Add reads every *.yaml file of fsys, and the samples that those name beside
+// them. It reports each problem with its file and line. A file with a problem
+// adds nothing, and neither does a file whose name or alias a provider has
+// already: histories tell providers apart by name. All other files are added.
 func (c *Catalog) Add(fsys fs.FS) []Problem {
 	files, err := fs.Glob(fsys, "*.yaml")
 	if _, statErr := fs.Stat(fsys, "."); err != nil || statErr != nil {
@@ -43,7 +89,7 @@ func (c *Catalog) Add(fsys fs.FS) []Problem {
 	}
 	var problems []Problem
 	for _, file := range files {
-		p, found := load(fsys, file)
+		p, found := load(fsys, file, c.knownSchemes())
 		if len(found) == 0 {
 			found = c.enter(file, p)
 		}

@@ -18,7 +18,8 @@ type compiler struct {
 	file     string
 	root     *yaml.Node            // of a provider file
 	parts    map[string]*yaml.Node // or: sections of a config file
-	options  map[string]OptionSpec // that sources may name
+	options  map[string]OptionSpec // that lookups may name
+	schemes  map[string]Scheme     // that a file may name
 	problems []Problem
 }
 
@@ -62,14 +63,15 @@ func entry(node *yaml.Node, key string) (name, value *yaml.Node) {
 func (c *compiler) compile(spec Spec) *Provider {
 	c.options = spec.Options
 	p := &Provider{
-		ids:     c.sources("event.id", spec.Event.ID),
-		types:   c.sources("event.type", spec.Event.Type),
+		schemes: c.schemes,
+		ids:     c.lookups("event.id", spec.Event.ID),
+		types:   c.lookups("event.type", spec.Event.Type),
 		each:    c.each(spec.Event),
 		success: c.fixed("success", spec.Success, http.StatusOK),
 		refused: c.fixed("refused", spec.Refused, http.StatusUnauthorized),
 	}
 	if len(spec.Event.ID) == 0 {
-		c.problem("event", "event.id is missing: without it a redelivery cannot be told from a new event; want %s", sourceForms)
+		c.problem("event", "event.id is missing: without it a redelivery cannot be told from a new event; want %s", lookupForms)
 	}
 	for i, h := range spec.Handshakes {
 		p.handshakes = append(p.handshakes, c.handshake(i, h))
@@ -81,6 +83,7 @@ func (c *compiler) compile(spec Spec) *Provider {
 		c.option(name, spec.Options[name])
 	}
 	p.scheme = c.scheme(&spec, p)
+	p.sensitive = c.sensitive(&spec)
 	p.spec = spec
 	return p
 }
@@ -120,10 +123,10 @@ func (c *compiler) method(at, method string) {
 	}
 }
 
-func (c *compiler) sources(at string, texts []string) []source {
-	var found []source
+func (c *compiler) lookups(at string, texts []string) []lookup {
+	var found []lookup
 	for _, text := range texts {
-		s, err := parseSource(text)
+		s, err := parseLookup(text)
 		if err != nil {
 			c.problem(at, "%s: %v", at, err)
 			continue

@@ -24,7 +24,7 @@ func (c *compiler) handshake(i int, spec HandshakeSpec) handshake {
 	}
 	h.refused = c.answer("handshakes", refused, http.StatusForbidden)
 	if spec.Secret != "" {
-		if found := c.sources("handshakes", []string{spec.Secret}); len(found) == 1 {
+		if found := c.lookups("handshakes", []string{spec.Secret}); len(found) == 1 {
 			h.secret = &found[0]
 		}
 	}
@@ -34,13 +34,13 @@ func (c *compiler) handshake(i int, spec HandshakeSpec) handshake {
 func (c *compiler) conditions(i int, key string, texts map[string]string) []condition {
 	var conditions []condition
 	for _, text := range sortedKeys(texts) {
-		s, err := parseSource(text)
+		s, err := parseLookup(text)
 		if err != nil {
 			c.problem("handshakes", "handshake %d: %s: %v", i+1, key, err)
 			continue
 		}
 		c.namedOptions("handshakes", text+texts[text])
-		want := condition{source: s, want: texts[text]}
+		want := condition{lookup: s, want: texts[text]}
 		if name, ok := strings.CutPrefix(want.want, "{option:"); ok {
 			want.option = strings.TrimSuffix(name, "}")
 		}

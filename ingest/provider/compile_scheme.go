@@ -27,18 +27,17 @@ func (c *compiler) scheme(spec *Spec, p *Provider) Scheme {
 }
 
 func (c *compiler) special(sig SignatureSpec) Scheme {
-	construct, known := special(sig.Scheme)
-	if construct == nil {
-		c.problem("signature.scheme", "unknown scheme %q; known: %s", sig.Scheme, strings.Join(known, ", "))
-		return nil
+	scheme, known := c.schemes[sig.Scheme]
+	if !known {
+		c.problem("signature.scheme", "unknown scheme %q; known: %s", sig.Scheme, strings.Join(sortedKeys(c.schemes), ", "))
 	}
-	if len(sig.Header)+len(sig.From)+len(sig.Prefix) > 0 || sig.List != nil || sig.Timestamp != nil || sig.Algorithm+sig.Encoding+sig.Content != "" {
-		c.problem("signature", "signature.scheme %q says everything; remove the other keys", sig.Scheme)
+	if len(sig.From)+len(sig.Prefix) > 0 || sig.List != nil || sig.Timestamp != nil || sig.Algorithm+sig.Encoding+sig.Content != "" {
+		c.problem("signature", "signature.scheme %q describes the signature; remove all keys beside it but header", sig.Scheme)
 	}
-	return construct()
+	return scheme
 }
 
-func (c *compiler) declared(spec *Spec, ids []source) *declared {
+func (c *compiler) declared(spec *Spec, ids []lookup) *declared {
 	sig := &spec.Signature
 	s := &declared{places: c.places(sig), any: sig.Any, prefixes: sig.Prefix, list: sig.List, ids: ids, secret: spec.Secret}
 	var known bool
@@ -72,8 +71,8 @@ func (c *compiler) places(sig *SignatureSpec) []place {
 		}
 		places = append(places, found...)
 	}
-	for _, s := range c.sources("signature.from", sig.From) {
-		p := place{source: s}
+	for _, s := range c.lookups("signature.from", sig.From) {
+		p := place{lookup: s}
 		switch s.kind {
 		case "header":
 			c.problem("signature.from", "%q: a header belongs under signature.header", s.text)
@@ -118,7 +117,7 @@ func (c *compiler) content(sig *SignatureSpec) template {
 	return t
 }
 
-// inBody reports whether all of the sources look into the body, so that who
+// inBody reports whether all of the lookups look into the body, so that who
 // signs the body signs what they find.
 func inBody(texts []string) bool {
 	return !slices.ContainsFunc(texts, func(text string) bool {
@@ -126,7 +125,7 @@ func inBody(texts []string) bool {
 	})
 }
 
-// unsignedID reports whether one of the id's sources can be changed without
+// unsignedID reports whether one of the id's lookups can be changed without
 // breaking the signature. A token signs nothing at all, so that no id is worse
 // off than the body.
 func unsignedID(spec *Spec) bool {
@@ -159,8 +158,8 @@ func (c *compiler) timestamp(sig *SignatureSpec) *timestamp {
 		return t
 	}
 	if len(spec.From) == 0 {
-		c.problem("signature.timestamp", "signature.timestamp.from is missing; want signature, or %s", sourceForms)
+		c.problem("signature.timestamp", "signature.timestamp.from is missing; want signature, or %s", lookupForms)
 	}
-	t.from = c.sources("signature.timestamp.from", spec.From)
+	t.from = c.lookups("signature.timestamp.from", spec.From)
 	return t
 }

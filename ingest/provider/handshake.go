@@ -27,14 +27,14 @@ type handshake struct {
 	when    []condition
 	require []condition
 	signed  bool
-	secret  *source // nil where none is handed over
+	secret  *lookup // nil where none is handed over
 	answer  answer
 	refused answer
 }
 
 // condition is a value that has to be there.
 type condition struct {
-	source source
+	lookup lookup
 	want   string // "*" for anything, "" for nothing
 	option string // or: the option that holds it
 }
@@ -90,7 +90,7 @@ func (r *Receiver) greet(h handshake, d *Delivery) *Answer {
 
 // holds compares in constant time: what is wanted may be a secret.
 func (r *Receiver) holds(c condition, v *view) bool {
-	got, ok := c.source.find(v)
+	got, ok := c.lookup.find(v)
 	switch {
 	case c.option == "" && c.want == "":
 		return !ok || got == ""

@@ -146,7 +146,7 @@ func TestLaws(t *testing.T) {
 			l.receiver = l.bind(t, l.secret)
 			for name, holds := range map[string]func(*testing.T){
 				"genuine": l.genuine, "body": l.body, "secrets": l.secrets, "signature": l.signature,
-				"time": l.time, "identity": l.identity,
+				"time": l.time, "identity": l.identity, "sensitive": l.sensitive,
 			} {
 				t.Run(name, holds)
 			}

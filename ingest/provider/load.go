@@ -28,8 +28,9 @@ const reserved = "hookyard"
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
-// load reads one provider file of fsys. Samples are paths beside it.
-func load(fsys fs.FS, file string) (*Provider, []Problem) {
+// load reads one provider file of fsys. Samples are paths beside it. The file
+// may name any of the schemes.
+func load(fsys fs.FS, file string, schemes map[string]Scheme) (*Provider, []Problem) {
 	data, err := fs.ReadFile(fsys, file)
 	if err != nil {
 		return nil, []Problem{{File: file, Text: err.Error()}}
@@ -38,7 +39,7 @@ func load(fsys fs.FS, file string) (*Provider, []Problem) {
 	if err := yaml.Load(data, &root); err != nil {
 		return nil, yamlProblems(file, err)
 	}
-	c := &compiler{file: file, root: &root}
+	c := &compiler{file: file, root: &root, schemes: schemes}
 	if root.Kind == yaml.DocumentNode {
 		c.root = root.Content[0]
 	}
@@ -68,7 +69,7 @@ func (c *compiler) name(at, name string) {
 // place of the file's. The nodes are those of the operator's config file and
 // may be nil.
 func (p *Provider) Configured(file string, parts map[string]*yaml.Node) (*Provider, []Problem) {
-	c := &compiler{file: file, parts: parts}
+	c := &compiler{file: file, parts: parts, schemes: p.schemes}
 	spec := p.spec
 	for section, target := range map[string]any{
 		"signature": &spec.Signature, "secret": &spec.Secret, "event": &spec.Event, "retries": &spec.Retries,

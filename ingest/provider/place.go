@@ -12,14 +12,14 @@ import (
 // place is where a signature may stand: a header, or else a source.
 type place struct {
 	header string // canonical
-	source source
+	lookup lookup
 }
 
 func (p place) String() string {
 	if p.header != "" {
-		return "header " + p.source.arg
+		return "header " + p.lookup.arg
 	}
-	return p.source.text
+	return p.lookup.text
 }
 
 // candidate is the text found at a place.
@@ -33,9 +33,9 @@ type candidate struct {
 func headerPlaces(name string) ([]place, error) {
 	var places []place
 	add := func(name string) {
-		s, _ := parseSource("header:" + name) // a header's name is not looked into
+		s, _ := parseLookup("header:" + name) // a header's name is not looked into
 		s.arg = name
-		places = append(places, place{header: http.CanonicalHeaderKey(name), source: s})
+		places = append(places, place{header: http.CanonicalHeaderKey(name), lookup: s})
 	}
 	if !strings.ContainsAny(name, "{}") {
 		add(name)
@@ -83,7 +83,7 @@ func (s *declared) candidates(v *view) ([]candidate, error) {
 
 func (p place) get(v *view) (string, error) {
 	if p.header == "" {
-		text, _ := p.source.find(v)
+		text, _ := p.lookup.find(v)
 		return text, nil
 	}
 	values := v.Header[p.header]
@@ -120,7 +120,7 @@ func (p place) put(d *Delivery, text string) error {
 		d.Header.Set(p.header, text)
 		return nil
 	}
-	return p.source.put(d, text)
+	return p.lookup.put(d, text)
 }
 
 // putQuery sets a parameter of the URL's query and leaves the others as they

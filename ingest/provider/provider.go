@@ -1,9 +1,13 @@
-// Package provider knows how each webhook sender signs, names and greets.
+// Package provider knows how each webhook sender signs its deliveries, names
+// its events and proves who owns an endpoint.
 //
-// A Provider is read from a YAML file of the catalog (see Spec for the
-// format). Bound to an operator's secrets it becomes a Receiver, which
-// verifies a Delivery, answers its handshakes and names the events in it. A
-// scheme that the file format cannot describe is a Go type behind Scheme.
+// A Provider is read from a YAML file of a Catalog (see Spec for the format).
+// Bound to an operator's secrets it becomes a Receiver, which verifies a
+// Delivery, answers its handshakes and identifies the events in it.
+//
+// A signature that the file format cannot describe is a Go type that
+// implements Scheme. A team adds its own with Catalog.AddSchemes, and names it
+// in a provider file under signature.scheme.
 package provider
 
 import (
@@ -33,63 +37,89 @@ type Delivery struct {
 type Provider struct {
 	spec       Spec
 	scheme     Scheme
-	ids        []source
-	types      []source
+	ids        []lookup
+	types      []lookup
 	each       *batch // nil where a delivery is one event
 	handshakes []handshake
 	success    *answer // nil where any will do
 	refused    *answer // nil where any will do
 	unsignedID bool
 	samples    map[string][]byte
+	schemes    map[string]Scheme // that a configured part may name
+	sensitive  []string          // see SensitiveHeaders
 }
 
-// Scheme is how a provider signs.
+// Scheme is how a provider signs. One Scheme serves all sources of a program,
+// so it holds nothing of a single source: that is what Bind returns.
+//
+// The Verifier that Bind returns may implement these as well, each of them
+// optional:
+//
+//   - Signer, so that `send` and tests can sign as the provider does
+//   - Explainer, so that `verify` can show what is signed
+//   - Greeter, to answer handshakes that a file cannot describe
+//   - Identifier, to name events that a file cannot describe
+//
+// The headers in which the scheme looks for signatures and secrets are named in
+// the provider file, under signature.header (see Provider.SensitiveHeaders).
 type Scheme interface {
-	// Bind prepares the scheme for one source. The error names a secret by
-	// its place (1 is the first), never by its value.
+	// Bind prepares the scheme for one source. It checks the secrets and
+	// options there and then, because that is what `check` and a start
+	// report. The error names a secret by its place (1 is the first), never
+	// by its value. Bind is called without secrets as well, to find out
+	// whether the scheme needs one.
 	Bind(b Binding) (Verifier, error)
 }
 
 // Binding is what one source gives to a scheme.
 type Binding struct {
-	// Secrets may each match; the first one signs.
+	// Secrets are in the operator's order. Each of them may match; the first
+	// one signs.
 	Secrets []string
-	// Tolerance is how far a signed time may be from the clock; 0 means as
-	// far as the provider says.
+	// Tolerance is how far a signed time may be from the clock, on either
+	// side. 0 means the provider's own tolerance.
 	Tolerance time.Duration
-	// Options are those of OptionSpec, by name, with defaults filled in and
-	// none that the provider does not declare. The values of a list are
-	// separated by single blanks.
+	// Options are those that the provider file declares (see OptionSpec), by
+	// name, with defaults filled in. The values of a list are separated by
+	// single blanks.
 	Options map[string]string
-	// Fetch gets certificates and keys; nil for the one over the network.
+	// Fetch gets certificates and keys. Nil means over the network.
 	Fetch Fetcher
 	// Whole keeps a delivery that carries several events as one event, whose
-	// id is the body's hash. Schemes need not look at it.
+	// id is the body's hash. A scheme does not look at it.
 	Whole bool
-	// ReplayGuard makes the body's hash the id of an event whose own id is
-	// not signed (see UnsignedID). Schemes need not look at it.
+	// ReplayGuard makes the hash of what is signed the id of an event whose
+	// own id is not signed (see UnsignedID). A scheme does not look at it.
 	ReplayGuard bool
 }
 
-// Fetcher gets a small document over https. Which hosts may be asked is for
-// the scheme to decide before it fetches.
+// Fetcher gets a small document over https. The scheme decides which hosts and
+// paths may be asked, before it fetches: the URL often stands in a delivery
+// that is not verified yet.
 type Fetcher interface {
 	// Fetch returns the body of a 200 answer to a GET.
 	Fetch(ctx context.Context, url string) ([]byte, error)
 }
 
-// Verifier decides whether a Delivery is what the provider signed. The error
-// wraps one of the sentinel errors of this package (see Reason). Verify is
-// called concurrently.
+// Verifier decides whether the provider signed a Delivery.
 type Verifier interface {
+	// Verify returns nil if it did. Otherwise the error wraps one of this
+	// package's sentinels, and the sender is told that the delivery is
+	// refused: ErrUnsigned, ErrMalformed, ErrMismatch or ErrStale. An error
+	// that wraps none of them says nothing about the delivery (a key could
+	// not be fetched), and the sender is asked to send it again.
+	//
+	// Verify is called concurrently, with bytes of strangers. It compares
+	// secrets in constant time, checks the signature before the clock, never
+	// changes d, and puts no secret into an error.
 	Verify(ctx context.Context, d *Delivery) error
 }
 
-// Signer is a Verifier that can also sign as the provider would, because it
+// Signer is a Verifier that can also sign as the provider does, because it
 // holds the key for it.
 type Signer interface {
-	// Sign sets the headers, or the part of the body, that make d verify at
-	// d.ReceivedAt.
+	// Sign sets the headers of d, or the part of its body, that make d
+	// verify at d.ReceivedAt.
 	Sign(d *Delivery) error
 }
 
@@ -103,17 +133,22 @@ type Explainer interface {
 // Greeter is a Verifier that answers handshakes which a file cannot describe.
 type Greeter interface {
 	// Greet returns the answer to a handshake, or nil if d is none. It is
-	// asked twice: before d is verified, and again once it is. An error
-	// that wraps a sentinel of this package refuses the delivery; after any
-	// other the sender is asked to send it again.
+	// called twice: before d is verified, and again once it is verified. An
+	// error that wraps a sentinel of this package refuses the delivery; after
+	// any other the sender is asked to send it again.
+	//
+	// An answer before verification must not hold a signature, under the key
+	// of deliveries, of anything that the caller chose.
 	Greet(ctx context.Context, d *Delivery, verified bool) (*Answer, error)
 }
 
-// Identifier is a Verifier that names the events of a delivery itself, where
-// the value sources of a file cannot.
+// Identifier is a Verifier that identifies the events of a delivery itself,
+// where the lookups of a file cannot.
 type Identifier interface {
 	// Identify names the events of a verified delivery. No events and no
 	// error mean that there is nothing to do. The error wraps ErrNoEvent.
+	// Two events of one provider never share an id, and a redelivery of an
+	// event has the id of the first delivery.
 	Identify(d *Delivery) ([]Identity, error)
 }
 

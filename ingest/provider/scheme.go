@@ -26,7 +26,7 @@ type declared struct {
 	newKey    func(secret []byte) (key, error)
 	encoding  string
 	content   template
-	ids       []source // for {id}
+	ids       []lookup // for {id}
 	secret    SecretSpec
 }
 
@@ -35,7 +35,7 @@ func (s *declared) Bind(b Binding) (Verifier, error) {
 	if len(b.Secrets) == 0 {
 		return nil, errors.New("no secret: without one nothing can be verified")
 	}
-	v := &verifier{declared: s, options: b.Options}
+	v := &boundScheme{declared: s, options: b.Options}
 	if b.Tolerance != 0 && s.timestamp != nil {
 		t := *s.timestamp
 		t.tolerance = b.Tolerance
@@ -58,8 +58,8 @@ func (s *declared) Bind(b Binding) (Verifier, error) {
 	return v, nil
 }
 
-// verifier is a declared scheme and the keys it verifies under.
-type verifier struct {
+// boundScheme is a declared scheme with the secrets of one source.
+type boundScheme struct {
 	*declared
 	options map[string]string
 	keys    []key
@@ -68,7 +68,7 @@ type verifier struct {
 
 // Verify implements Verifier. The signature is checked before the clock, so
 // that "stale" always means genuine.
-func (s *verifier) Verify(_ context.Context, d *Delivery) error {
+func (s *boundScheme) Verify(_ context.Context, d *Delivery) error {
 	v := &view{Delivery: d, options: s.options}
 	signatures, err := s.read(v)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *verifier) Verify(_ context.Context, d *Delivery) error {
 }
 
 // anyMatches tries every key, whichever matches.
-func (s *verifier) anyMatches(v *view, signatures [][]byte) (matched bool, err error) {
+func (s *boundScheme) anyMatches(v *view, signatures [][]byte) (matched bool, err error) {
 	var content pieces
 	for i, k := range s.keys {
 		if content == nil || s.content.has("secret") {
@@ -102,7 +102,7 @@ func (s *verifier) anyMatches(v *view, signatures [][]byte) (matched bool, err e
 }
 
 // SignedContent implements Explainer.
-func (s *verifier) SignedContent(d *Delivery) ([]byte, error) {
+func (s *boundScheme) SignedContent(d *Delivery) ([]byte, error) {
 	v := &view{Delivery: d, options: s.options}
 	// An unreadable signature may still leave a timestamp to show.
 	_, unreadable := s.read(v)

@@ -25,10 +25,10 @@ func (r *Receiver) SignedContent(d *Delivery) ([]byte, error) {
 }
 
 // Sign implements Signer, under the first secret.
-func (s *verifier) Sign(d *Delivery) error {
+func (s *boundScheme) Sign(d *Delivery) error {
 	v := &view{Delivery: d, options: s.options}
 	if s.timestamp != nil {
-		v.timestamp = clockUnits[s.timestamp.unit].format(d.ReceivedAt)
+		v.timestamp = s.timestamp.format(d.ReceivedAt)
 		if s.timestamp.item == "" {
 			if err := putFirst(s.timestamp.from, d, v.timestamp); err != nil {
 				return fmt.Errorf("timestamp: %w", err)

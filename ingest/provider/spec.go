@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Spec is a provider file. A value source, where one is asked for, is
+// Spec is a provider file. A lookup, where one is asked for, is
 //
 //	header:NAME      the one header of that name
 //	json:PATH        a string or number in a JSON body, by gjson path
@@ -64,13 +64,15 @@ type Spec struct {
 // SignatureSpec is where the signature stands and what it is computed over.
 type SignatureSpec struct {
 	// Scheme names a scheme that is written in Go, because no parameters
-	// describe it. All the other keys are then left out, except Timestamp's
-	// tolerance.
+	// describe it: one of Hookyard's own or of the team's program. All other
+	// keys but Header are then left out.
 	Scheme string `yaml:"scheme"`
 	// Header is the header that holds the signature, or several, the first
 	// one present being used. NAME-{1..100} stands for a hundred headers.
+	// Beside Scheme it names the headers in which that scheme looks for
+	// signatures and secrets. They are left out of the stored Event.
 	Header OneOrMore `yaml:"header"`
-	// From is given where the signature may stand elsewhere: value sources
+	// From is given where the signature may stand elsewhere: lookups
 	// such as query:signature, looked into after the headers.
 	From OneOrMore `yaml:"from"`
 	// Any makes every header or source that is there a candidate, and not
@@ -99,7 +101,7 @@ type SignatureSpec struct {
 	Encoding string `yaml:"encoding"`
 	// Content is what is signed: text with {body}, {timestamp} (as sent),
 	// {id} (the event id), {url}, {baseurl} (url without its query),
-	// {method}, {secret} (plain digests only) and {SOURCE} in it.
+	// {method}, {secret} (plain digests only) and {LOOKUP} in it.
 	Content string `yaml:"content"`
 }
 
@@ -175,17 +177,17 @@ type EventSpec struct {
 type HandshakeSpec struct {
 	// Method is the HTTP method. Default POST.
 	Method string `yaml:"method"`
-	// When holds, by value source, what marks the handshake: a text, "*" for
+	// When holds, by lookup, what marks the handshake: a text, "*" for
 	// anything, "" for what must not be there.
 	When map[string]string `yaml:"when"`
-	// Require holds, by value source, what must be there besides for the
+	// Require holds, by lookup, what must be there besides for the
 	// handshake to succeed: a text, or {option:NAME}, which is compared in
 	// constant time. Of an option that is a list, any item may match, and
 	// the item "*" matches anything.
 	Require map[string]string `yaml:"require"`
 	// Signed handshakes are answered only once their signature is verified.
 	Signed bool `yaml:"signed"`
-	// Secret is the value source of a secret that the provider hands to us
+	// Secret is the lookup of a secret that the provider hands to us
 	// in this handshake. It is kept in a file for the operator, who puts it
 	// into the config; it is never used or logged by itself.
 	Secret string `yaml:"secret"`
@@ -195,8 +197,8 @@ type HandshakeSpec struct {
 	Refused *AnswerSpec `yaml:"refused"`
 }
 
-// AnswerSpec is an HTTP response. In a handshake its texts may hold {SOURCE};
-// {hmac-sha256-hex:SOURCE} or {hmac-sha256-base64:SOURCE}, a value's HMAC
+// AnswerSpec is an HTTP response. In a handshake its texts may hold {LOOKUP};
+// {hmac-sha256-hex:LOOKUP} or {hmac-sha256-base64:LOOKUP}, a value's HMAC
 // under the first secret; and {granted}, the list item that Require matched.
 type AnswerSpec struct {
 	// Status is the HTTP status. Default 200, of a refusal 401 or 403.

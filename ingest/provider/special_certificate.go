@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// certificateSource is where a provider's certificates are fetched from. The
+// certificateStore is where a provider's certificates are fetched from. The
 // delivery names the URL, so everything about it is checked: an attacker who
 // may choose the host also chooses the key.
-type certificateSource struct {
+type certificateStore struct {
 	host, path *regexp.Regexp
 	keys       *keyring[*x509.Certificate]
 }
 
-func newCertificateSource(b Binding, host, path *regexp.Regexp) certificateSource {
-	return certificateSource{host: host, path: path, keys: newKeyring(fetcherOf(b), parseCertificate)}
+func newCertificateStore(b Binding, host, path *regexp.Regexp) certificateStore {
+	return certificateStore{host: host, path: path, keys: newKeyring(fetcherOf(b), parseCertificate)}
 }
 
 // verify checks an RSA signature under the certificate at the URL.
-func (s certificateSource) verify(ctx context.Context, address string, hash crypto.Hash, content, signature []byte, now time.Time) error {
+func (s certificateStore) verify(ctx context.Context, address string, hash crypto.Hash, content, signature []byte, now time.Time) error {
 	u, err := httpsURL(address, s.host)
 	if err != nil {
 		return fmt.Errorf("%w: certificate URL: %w", ErrMismatch, err)

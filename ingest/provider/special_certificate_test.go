@@ -128,7 +128,7 @@ func TestSNSConfirms(t *testing.T) {
 	t.Parallel()
 	key := rsaKey(t)
 	asked := &counter{}
-	v := snsVerifier{confirm: asked, certificates: newCertificateSource(Binding{Fetch: certify(t, key, specialNow.Add(time.Hour))}, snsHost(), nil)}
+	v := snsVerifier{confirm: asked, certificates: newCertificateStore(Binding{Fetch: certify(t, key, specialNow.Add(time.Hour))}, snsHost(), nil)}
 	confirmation := map[string]string{
 		"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=t",
 	}

@@ -1,9 +1,6 @@
 package provider
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,41 +21,15 @@ const (
 
 // contentful signs a canonical form of the request: its method, its path and
 // query, the headers that one header names, and its body, each on a line.
-type contentful struct{}
-
-// Bind implements Scheme.
-func (contentful) Bind(b Binding) (Verifier, error) {
-	secrets, err := bindSharedSecrets(b, "utf8", sha256.New)
-	return contentfulVerifier{sharedSecrets: secrets, time: bindTime(b, "ms", contentfulTolerance)}, err
+func contentful() Scheme {
+	return timedMAC{
+		header: contentfulSignature, encoding: "hex",
+		timestamp: contentfulTimestamp, unit: "ms", tolerance: contentfulTolerance,
+		content: contentfulContent, prepare: contentfulPrepare,
+	}
 }
 
-type contentfulVerifier struct {
-	sharedSecrets
-	time signedTime
-}
-
-// Verify implements Verifier.
-func (v contentfulVerifier) Verify(_ context.Context, d *Delivery) error {
-	text, err := oneHeader(d.Header, contentfulSignature)
-	if err != nil {
-		return err
-	}
-	signature, err := decodeHex("header "+contentfulSignature, text)
-	if err != nil {
-		return err
-	}
-	content, err := v.SignedContent(d)
-	if err != nil {
-		return err
-	}
-	if err := v.check([][]byte{signature}, content); err != nil {
-		return err
-	}
-	return v.time.check(d.Header.Get(contentfulTimestamp), d.ReceivedAt)
-}
-
-// SignedContent implements Explainer.
-func (v contentfulVerifier) SignedContent(d *Delivery) ([]byte, error) {
+func contentfulContent(d *Delivery, _ string) ([]byte, error) {
 	names, err := contentfulSignedNames(d.Header)
 	if err != nil {
 		return nil, err
@@ -97,8 +68,8 @@ func contentfulSignedNames(h http.Header) ([]string, error) {
 	return names, nil
 }
 
-// Sign implements Signer.
-func (v contentfulVerifier) Sign(d *Delivery) error {
+// contentfulPrepare names the headers that are signed.
+func contentfulPrepare(d *Delivery) {
 	var names []string
 	for _, name := range []string{"content-type", contentfulNames, contentfulTimestamp, contentfulTopic} {
 		if name == contentfulNames || name == contentfulTimestamp || d.Header.Get(name) != "" {
@@ -106,13 +77,6 @@ func (v contentfulVerifier) Sign(d *Delivery) error {
 		}
 	}
 	d.Header.Set(contentfulNames, strings.Join(names, ","))
-	d.Header.Set(contentfulTimestamp, v.time.format(d.ReceivedAt))
-	content, err := v.SignedContent(d)
-	if err != nil {
-		return err
-	}
-	d.Header.Set(contentfulSignature, hex.EncodeToString(v.sign(content)))
-	return nil
 }
 
 // contentfulPath is the path and query as Contentful's library signs them: the
@@ -151,8 +115,3 @@ func escapeBut(s, marks string) string {
 	}
 	return b.String()
 }
-
-var (
-	_ Signer    = contentfulVerifier{}
-	_ Explainer = contentfulVerifier{}
-)

@@ -30,7 +30,7 @@ func (hook0) Bind(b Binding) (Verifier, error) {
 
 type hook0Verifier struct {
 	sharedSecrets
-	time signedTime
+	time timestamp
 }
 
 // hook0Signature is the header, taken apart.

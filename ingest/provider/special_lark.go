@@ -37,7 +37,7 @@ func (lark) Bind(b Binding) (Verifier, error) {
 
 type larkVerifier struct {
 	secrets [][]byte
-	time    signedTime
+	time    timestamp
 }
 
 // Verify implements Verifier.

@@ -31,7 +31,7 @@ func (mailgun) Bind(b Binding) (Verifier, error) {
 
 type mailgunVerifier struct {
 	sharedSecrets
-	time signedTime
+	time timestamp
 }
 
 // mailgunSignature is what Mailgun sends beside the event.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"net/url"
 	"strings"
@@ -15,10 +14,8 @@ import (
 )
 
 const (
-	messagebirdJWT       = "MessageBird-Signature-JWT"
-	messagebirdHMAC      = "MessageBird-Signature"
-	messagebirdTimestamp = "MessageBird-Request-Timestamp"
-	messagebirdIssuer    = "MessageBird"
+	messagebirdJWT    = "MessageBird-Signature-JWT"
+	messagebirdIssuer = "MessageBird"
 	// messagebirdLifetime is how long MessageBird makes its tokens valid.
 	messagebirdLifetime = time.Minute
 	// messagebirdTolerance is a day: what could not be delivered is sent
@@ -104,41 +101,15 @@ func isHexSHA256(claimed string, data []byte) bool {
 
 // messagebirdRequests is the older scheme: time, sorted query and the body's
 // digest, as bytes, each on a line. The path is not signed.
-type messagebirdRequests struct{}
-
-// Bind implements Scheme.
-func (messagebirdRequests) Bind(b Binding) (Verifier, error) {
-	secrets, err := bindSharedSecrets(b, "utf8", sha256.New)
-	return messagebirdVerifier{sharedSecrets: secrets, time: bindTime(b, "s", messagebirdTolerance)}, err
+func messagebirdRequests() Scheme {
+	return timedMAC{
+		header: "MessageBird-Signature", encoding: "base64",
+		timestamp: "MessageBird-Request-Timestamp", unit: "s", tolerance: messagebirdTolerance,
+		content: messagebirdContent,
+	}
 }
 
-type messagebirdVerifier struct {
-	sharedSecrets
-	time signedTime
-}
-
-// Verify implements Verifier.
-func (v messagebirdVerifier) Verify(_ context.Context, d *Delivery) error {
-	signature, err := oneBase64(d.Header, messagebirdHMAC)
-	if err != nil {
-		return err
-	}
-	content, err := v.SignedContent(d)
-	if err != nil {
-		return err
-	}
-	if err := v.check([][]byte{signature}, content); err != nil {
-		return err
-	}
-	return v.time.check(d.Header.Get(messagebirdTimestamp), d.ReceivedAt)
-}
-
-// SignedContent implements Explainer.
-func (v messagebirdVerifier) SignedContent(d *Delivery) ([]byte, error) {
-	timestamp, err := oneHeader(d.Header, messagebirdTimestamp)
-	if err != nil {
-		return nil, err
-	}
+func messagebirdContent(d *Delivery, timestamp string) ([]byte, error) {
 	_, raw, _ := strings.Cut(d.URL, "?")
 	query, err := url.ParseQuery(raw)
 	if err != nil {
@@ -148,19 +119,4 @@ func (v messagebirdVerifier) SignedContent(d *Delivery) ([]byte, error) {
 	return append([]byte(timestamp+"\n"+query.Encode()+"\n"), sum[:]...), nil
 }
 
-// Sign implements Signer.
-func (v messagebirdVerifier) Sign(d *Delivery) error {
-	d.Header.Set(messagebirdTimestamp, v.time.format(d.ReceivedAt))
-	content, err := v.SignedContent(d)
-	if err != nil {
-		return err
-	}
-	d.Header.Set(messagebirdHMAC, base64.StdEncoding.EncodeToString(v.sign(content)))
-	return nil
-}
-
-var (
-	_ Signer    = messagebirdTokenVerifier{}
-	_ Signer    = messagebirdVerifier{}
-	_ Explainer = messagebirdVerifier{}
-)
+var _ Signer = messagebirdTokenVerifier{}

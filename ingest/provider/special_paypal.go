@@ -37,7 +37,7 @@ func (paypal) Bind(b Binding) (Verifier, error) {
 	return paypalVerifier{
 		webhook: id,
 		time:    bindTime(b, "iso8601", 0),
-		certificates: newCertificateSource(b,
+		certificates: newCertificateStore(b,
 			regexp.MustCompile(`^api(-m)?(\.sandbox)?\.paypal\.com$`),
 			regexp.MustCompile(`^/v1/notifications/certs/[A-Za-z0-9-]+$`)),
 	}, nil
@@ -45,8 +45,8 @@ func (paypal) Bind(b Binding) (Verifier, error) {
 
 type paypalVerifier struct {
 	webhook      string
-	time         signedTime
-	certificates certificateSource
+	time         timestamp
+	certificates certificateStore
 }
 
 // Verify implements Verifier.

@@ -25,9 +25,6 @@ type plivo struct {
 	content func(d *Delivery, nonce string) ([]byte, error)
 }
 
-func newPlivoV3() Scheme { return plivo{version: "V3", content: plivoV3Content} }
-func newPlivoV2() Scheme { return plivo{version: "V2", content: plivoV2Content} }
-
 // Bind implements Scheme.
 func (p plivo) Bind(b Binding) (Verifier, error) {
 	secrets, err := bindSharedSecrets(b, "utf8", sha256.New)

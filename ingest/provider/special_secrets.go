@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"encoding/base64"
 	"encoding/hex"
@@ -107,27 +108,13 @@ func decodeHex(where, text string) ([]byte, error) {
 	return decoded, nil
 }
 
-// signedTime is how a scheme's time is written and how far it may be from the
-// clock.
-type signedTime struct {
-	unit      string        // s, ms or iso8601
-	tolerance time.Duration // 0 or less: never held against the clock
-}
-
-// bindTime takes the source's tolerance, or else the usual one.
-func bindTime(b Binding, unit string, usual time.Duration) signedTime {
-	if b.Tolerance != 0 {
-		usual = b.Tolerance
+// bindTime returns how a scheme's time is held against the clock: by the
+// source's tolerance, or else by the usual one. A usual one of 0 means that the
+// time is never held against the clock.
+func bindTime(b Binding, unit string, usual time.Duration) timestamp {
+	tolerance := cmp.Or(b.Tolerance, usual)
+	if tolerance <= 0 {
+		tolerance = time.Duration(noTolerance)
 	}
-	return signedTime{unit: unit, tolerance: usual}
+	return timestamp{unit: unit, tolerance: tolerance}
 }
-
-func (t signedTime) check(sent string, now time.Time) error {
-	if t.tolerance <= 0 {
-		return nil
-	}
-	check := timestamp{unit: t.unit, tolerance: t.tolerance}
-	return check.check(sent, now)
-}
-
-func (t signedTime) format(at time.Time) string { return clockUnits[t.unit].format(at) }

@@ -32,7 +32,7 @@ func (awsSNS) Bind(b Binding) (Verifier, error) {
 	return snsVerifier{
 		topics:       strings.Fields(b.Options[snsTopics]),
 		time:         bindTime(b, "iso8601", snsTolerance),
-		certificates: newCertificateSource(b, snsHost(), regexp.MustCompile(`^/[A-Za-z0-9._-]+\.pem$`)),
+		certificates: newCertificateStore(b, snsHost(), regexp.MustCompile(`^/[A-Za-z0-9._-]+\.pem$`)),
 		confirm:      fetcherOf(b),
 	}, nil
 }
@@ -43,8 +43,8 @@ func snsHost() *regexp.Regexp {
 
 type snsVerifier struct {
 	topics       []string // none for all
-	time         signedTime
-	certificates certificateSource
+	time         timestamp
+	certificates certificateStore
 	confirm      Fetcher
 }
 

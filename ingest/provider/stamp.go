@@ -67,7 +67,7 @@ func (r *Receiver) stampID(d *Delivery, id string) error {
 	if was == id {
 		return nil
 	}
-	try := func(s source, value string, shows func(now string) bool) bool {
+	try := func(s lookup, value string, shows func(now string) bool) bool {
 		trial := *d
 		trial.Header, trial.Body = d.Header.Clone(), bytes.Clone(d.Body)
 		if s.put(&trial, value) != nil {
@@ -80,8 +80,8 @@ func (r *Receiver) stampID(d *Delivery, id string) error {
 		*d = trial
 		return true
 	}
-	sources := r.here(r.ids)
-	for _, s := range flat(sources) {
+	lookups := r.here(r.ids)
+	for _, s := range flat(lookups) {
 		if try(s, id, func(now string) bool { return strings.Contains(now, id) }) {
 			return nil
 		}
@@ -90,14 +90,14 @@ func (r *Receiver) stampID(d *Delivery, id string) error {
 	if now, _ := r.names(d); another(now) {
 		return nil // no two deliveries are the same event
 	}
-	for _, s := range flat(sources) {
+	for _, s := range flat(lookups) {
 		if value, ok := s.find(&view{Delivery: d}); ok && try(s, alike(value, id), another) {
 			return nil
 		}
 	}
 	for _, name := range []string{"item:", "json:", "form:"} {
-		s, _ := parseSource(name + "hookyard_sample") // a plain name always parses
-		if try(r.here([]source{s})[0], id, another) {
+		s, _ := parseLookup(name + "hookyard_sample") // a plain name always parses
+		if try(r.here([]lookup{s})[0], id, another) {
 			return nil
 		}
 	}
@@ -124,10 +124,10 @@ func alike(form, id string) string {
 	return string(text)
 }
 
-// flat returns the sources, with composed ones as what they are made of.
-func flat(sources []source) []source {
-	var all []source
-	for _, s := range sources {
+// flat returns the lookups, with composed ones as what they are made of.
+func flat(lookups []lookup) []lookup {
+	var all []lookup
+	for _, s := range lookups {
 		if s.kind == "" {
 			all = append(all, flat(s.parts)...)
 		} else {
@@ -156,14 +156,14 @@ func (r *Receiver) names(d *Delivery) (id, eventType string) {
 	return id, eventType
 }
 
-// here returns the sources with those that look into an item looking into the
+// here returns the lookups with those that look into an item looking into the
 // first one of the list.
-func (r *Receiver) here(sources []source) []source {
+func (r *Receiver) here(lookups []lookup) []lookup {
 	if r.each == nil {
-		return sources
+		return lookups
 	}
-	moved := make([]source, len(sources))
-	for i, s := range sources {
+	moved := make([]lookup, len(lookups))
+	for i, s := range lookups {
 		if moved[i] = r.each.first(s); s.kind == "" {
 			moved[i].parts = r.here(s.parts)
 		}
@@ -171,11 +171,11 @@ func (r *Receiver) here(sources []source) []source {
 	return moved
 }
 
-func (b *batch) first(s source) source {
-	if s.kind != "item" {
-		return s
+func (b *batch) first(l lookup) lookup {
+	if l.kind != "item" {
+		return l
 	}
-	path := "0." + s.arg
+	path := "0." + l.arg
 	if b.path != "@this" {
 		// The first list of several that are strung together will do.
 		path = strings.NewReplacer(".#.", ".0.", "|@flatten", "").Replace(b.path) + "." + path
@@ -184,75 +184,75 @@ func (b *batch) first(s source) source {
 	if b.field != "" {
 		text = "form:" + b.field + "|" + path
 	}
-	moved, err := parseSource(text)
+	moved, err := parseLookup(text)
 	if err != nil {
-		return s
+		return l
 	}
 	return moved
 }
 
-// putFirst writes to the source that has a value already, else to the first
+// putFirst writes to the place that has a value already, else to the first
 // that can be written.
-func putFirst(sources []source, d *Delivery, value string) error {
+func putFirst(lookups []lookup, d *Delivery, value string) error {
 	v := &view{Delivery: d}
-	for _, s := range sources {
-		if got, ok := s.find(v); ok && got != "" && s.put(d, value) == nil {
+	for _, l := range lookups {
+		if got, ok := l.find(v); ok && got != "" && l.put(d, value) == nil {
 			return nil
 		}
 	}
-	for _, s := range sources {
-		if s.put(d, value) == nil {
+	for _, l := range lookups {
+		if l.put(d, value) == nil {
 			return nil
 		}
 	}
-	if len(sources) == 0 {
+	if len(lookups) == 0 {
 		return errors.New("the provider sends none")
 	}
-	return fmt.Errorf("none of these can be written: %s", list(sources))
+	return fmt.Errorf("none of these can be written: %s", list(lookups))
 }
 
 // onlyIf is how a path says that the body has to match before it is looked
 // into.
 var onlyIf = regexp.MustCompile(`^\[@this\]\.#\([^)]*\)\.`)
 
-// put writes a value where the source will find it.
-func (s source) put(d *Delivery, value string) error {
-	switch s.kind {
+// put writes a value where the lookup will find it.
+func (l lookup) put(d *Delivery, value string) error {
+	switch l.kind {
 	case "header":
-		d.Header.Set(s.arg, value)
+		d.Header.Set(l.arg, value)
 	case "query":
-		putQuery(d, s.arg, value)
+		putQuery(d, l.arg, value)
 	case "json":
-		body, err := sjson.SetBytes(d.Body, onlyIf.ReplaceAllString(s.arg, ""), value)
+		body, err := sjson.SetBytes(d.Body, onlyIf.ReplaceAllString(l.arg, ""), value)
 		if err != nil {
-			return fmt.Errorf("%s cannot be written: %w", s, err)
+			return fmt.Errorf("%s cannot be written: %w", l, err)
 		}
 		d.Body = body
 	case "form":
-		return s.putForm(d, value)
+		return l.putForm(d, value)
 	case "":
 		// Of several values that make one, the first that is text will do.
-		for _, part := range s.parts {
+		for _, part := range l.parts {
 			if part.put(d, value) == nil {
 				return nil
 			}
 		}
-		return fmt.Errorf("%s cannot be written", s)
+		return fmt.Errorf("%s cannot be written", l)
 	default:
-		return fmt.Errorf("%s cannot be written", s)
+		return fmt.Errorf("%s cannot be written", l)
 	}
 	return nil
 }
 
-func (s source) putForm(d *Delivery, value string) error {
-	field, path, inner := strings.Cut(s.arg, "|")
+func (l lookup) putForm(d *Delivery, value string) error {
+	field, path, inner := strings.Cut(l.arg, "|")
 	form, err := url.ParseQuery(string(d.Body))
 	if err != nil {
-		return fmt.Errorf("%s: the body is not a form: %w", s, err)
+		return fmt.Errorf("%s: the body is not a form: %w", l, err)
 	}
 	if inner {
 		if value, err = sjson.Set(form.Get(field), path, value); err != nil {
-			return fmt.Errorf("%s cannot be written: %w", s, err)
+			return fmt.Errorf("%s cannot be written: %w", l, err)
 		}
 	}
 	form.Set(field, value)

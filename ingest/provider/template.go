@@ -15,7 +15,7 @@ type template []part
 type part struct {
 	literal []byte
 	name    string                       // of the placeholder, for errors
-	source  *source                      // where the placeholder is one
+	lookup  *lookup                      // where the placeholder is one
 	find    func(v *view) (string, bool) // nil for a literal, and for the body
 	body    bool
 }
@@ -89,7 +89,7 @@ func parseTemplate(text string) (template, error) {
 	}
 }
 
-// placeholders are those that are no value source.
+// placeholders are those that are no lookup.
 var placeholders = map[string]func(v *view) (string, bool){
 	"timestamp": func(v *view) (string, bool) { return v.timestamp, v.timestamp != "" },
 	"id":        func(v *view) (string, bool) { return v.id, v.id != "" },
@@ -108,23 +108,23 @@ func parsePlaceholder(name string) (part, error) {
 	find, ok := placeholders[name]
 	if !ok {
 		var err error
-		if find, p.source, err = parseValue(name); err != nil {
-			return part{}, fmt.Errorf("unknown placeholder {%s}; known: {body}, {%s}, and {SOURCE} with %s", name, strings.Join(sortedKeys(placeholders), "}, {"), sourceForms)
+		if find, p.lookup, err = parseValue(name); err != nil {
+			return part{}, fmt.Errorf("unknown placeholder {%s}; known: {body}, {%s}, and {LOOKUP} with %s", name, strings.Join(sortedKeys(placeholders), "}, {"), lookupForms)
 		}
 	}
 	p.find = find
 	return p, nil
 }
 
-// parseValue reads a value source, or the HMAC of one.
-func parseValue(name string) (find func(v *view) (string, bool), plain *source, err error) {
+// parseValue reads a lookup, or the HMAC of one.
+func parseValue(name string) (find func(v *view) (string, bool), plain *lookup, err error) {
 	encoding, of := "", name
 	for _, e := range []string{"hex", "base64"} {
 		if rest, ok := strings.CutPrefix(name, "hmac-sha256-"+e+":"); ok {
 			encoding, of = e, rest
 		}
 	}
-	s, err := parseSource(of)
+	s, err := parseLookup(of)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -47,7 +47,7 @@ func digits(s string) (int64, error) {
 // timestamp is a compiled TimestampSpec.
 type timestamp struct {
 	item      string // of the signature list; "" when from is set
-	from      []source
+	from      []lookup
 	unit      string
 	tolerance time.Duration // below 0 for none
 	pastOnly  bool
@@ -70,6 +70,9 @@ func (t *timestamp) check(sent string, now time.Time) error {
 	}
 	return nil
 }
+
+// format writes a time as it is sent.
+func (t *timestamp) format(at time.Time) string { return clockUnits[t.unit].format(at) }
 
 // clip shortens what a sender wrote for an error message.
 func clip(s string) string {

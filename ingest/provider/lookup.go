@@ -13,76 +13,75 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// source finds a value in a Delivery.
-type source struct {
+// lookup finds a value in a Delivery.
+type lookup struct {
 	text string // as written in the file
 	kind string // the part before the colon; "" for a composed one
 	arg  string
 	find func(v *view) (string, bool)
-	// parts are the sources that a composed one is made of.
-	parts []source
+	// parts are the lookups that a composed one consists of.
+	parts []lookup
 }
 
-func (s source) String() string { return s.text }
+func (l lookup) String() string { return l.text }
 
-// firstOf returns the value of the first source that has one that is not
-// empty.
-func firstOf(sources []source, v *view) (string, bool) {
-	for _, s := range sources {
-		if value, ok := s.find(v); ok && value != "" {
+// firstOf returns the first value that is not empty.
+func firstOf(lookups []lookup, v *view) (string, bool) {
+	for _, l := range lookups {
+		if value, ok := l.find(v); ok && value != "" {
 			return value, true
 		}
 	}
 	return "", false
 }
 
-func list(sources []source) string {
-	texts := make([]string, len(sources))
-	for i, s := range sources {
-		texts[i] = s.text
+func list(lookups []lookup) string {
+	texts := make([]string, len(lookups))
+	for i, l := range lookups {
+		texts[i] = l.text
 	}
 	return strings.Join(texts, ", ")
 }
 
-const sourceForms = `header:NAME, json:PATH, item:PATH, form:FIELD, query:NAME, key:A|B, otherkey:A|B, option:NAME, body:sha256, item:sha256, delivery:random, or several composed as "{header:A}-{json:b}"`
+const lookupForms = `header:NAME, json:PATH, item:PATH, form:FIELD, query:NAME, key:A|B, otherkey:A|B, option:NAME, body:sha256, item:sha256, delivery:random, or several composed as "{header:A}-{json:b}"`
 
-func parseSource(text string) (source, error) {
+func parseLookup(text string) (lookup, error) {
 	if strings.Contains(text, "{") {
 		t, err := parseTemplate(text)
 		if err != nil {
-			return source{}, err
+			return lookup{}, err
 		}
-		s := source{text: text, find: t.text}
+		l := lookup{text: text, find: t.text}
 		for _, p := range t {
-			if p.source != nil {
-				s.parts = append(s.parts, *p.source)
+			if p.lookup != nil {
+				l.parts = append(l.parts, *p.lookup)
 			}
 		}
-		return s, nil
+		return l, nil
 	}
 	plain, expression, restricted := strings.Cut(text, "~^")
 	kind, arg, _ := strings.Cut(plain, ":")
-	s := source{text: text, kind: kind, arg: arg, find: finder(kind, arg)}
-	if s.find == nil {
-		return source{}, fmt.Errorf("%q is not a value source; want %s", text, sourceForms)
+	l := lookup{text: text, kind: kind, arg: arg, find: finder(kind, arg)}
+	if l.find == nil {
+		return lookup{}, fmt.Errorf("%q is not a lookup; want %s", text, lookupForms)
 	}
 	if !restricted {
-		return s, nil
+		return l, nil
 	}
 	form, err := regexp.Compile("^" + expression)
 	if err != nil {
-		return source{}, fmt.Errorf("%q: %w", text, err)
+		return lookup{}, fmt.Errorf("%q: %w", text, err)
 	}
-	find := s.find
-	s.find = func(v *view) (string, bool) {
+	find := l.find
+	l.find = func(v *view) (string, bool) {
 		value, ok := find(v)
 		return value, ok && form.MatchString(value)
 	}
-	return s, nil
+	return l, nil
 }
 
-// finder returns what a source of that kind looks up, or nil if there is no
-// such kind.
+// finder returns the function that finds values of a kind, or nil if there is
+// no such kind.
 func finder(kind, arg string) func(v *view) (string, bool) {
 	if arg == "" {
 		return nil
