@@ -37,7 +37,7 @@ lint: ## Run golangci-lint (.golangci.yml)
 
 .PHONY: workflowcheck
 workflowcheck: ## Look for what gives a Workflow another answer in a replay
-	$(TOOL) workflowcheck ./workflows/...
+	$(TOOL) workflowcheck ./workflows/... ./internal/worker/...
 
 # The tests build the dev server, which takes minutes the first time.
 .PHONY: test

@@ -40,12 +40,12 @@ func requireFailure(t *testing.T, err error, kind string) *temporal.ApplicationE
 func TestExportedMethodsAreTheActivities(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for _, system := range []any{&activities.Alerts{}, &activities.Build{}, &activities.Forward{}, &activities.Ledger{}, &activities.Mail{}} {
+	for _, system := range []any{&activities.Build{}, &activities.Ledger{}, &activities.Mail{}} {
 		for method := range reflect.TypeOf(system).Methods() {
 			names = append(names, method.Name)
 		}
 	}
-	require.Equal(t, []string{"CountParked", "ReportParked", "SendAlert", "TriggerBuild", "ForwardEvent", "RecordOrder", "RecordPayment", "SendReceipt"}, names)
+	require.Equal(t, []string{"TriggerBuild", "RecordOrder", "RecordPayment", "SendReceipt"}, names)
 }
 
 func TestNotConfigured(t *testing.T) {
@@ -60,9 +60,9 @@ func TestNotConfigured(t *testing.T) {
 		{"nil ledger", (*activities.Ledger)(nil).RecordOrder, activities.Order{Key: "k", Total: "1"}, "set ledger.sqlite or ledger.postgres"},
 		{"no mail", (&activities.Mail{}).SendReceipt, activities.Receipt{Key: "k"}, "set mail.smtp or mail.folder"},
 		{"nil mail", (*activities.Mail)(nil).SendReceipt, activities.Receipt{Key: "k"}, "set mail.smtp or mail.folder"},
-		{"no build server", (&activities.Build{}).TriggerBuild, activities.BuildRequest{Key: "k"}, "set build.url"},
-		{"nil build server", (*activities.Build)(nil).TriggerBuild, activities.BuildRequest{Key: "k"}, "set build.url"},
-		{"a build URL without a host", (&activities.Build{URL: "http:///secret"}).TriggerBuild, activities.BuildRequest{Key: "k"}, "build.url is not an http or https URL"},
+		{"no build server", (&activities.Build{}).TriggerBuild, activities.BuildRequest{Key: "k"}, "set app.build.url"},
+		{"nil build server", (*activities.Build)(nil).TriggerBuild, activities.BuildRequest{Key: "k"}, "set app.build.url"},
+		{"a build URL without a host", (&activities.Build{URL: "http:///secret"}).TriggerBuild, activities.BuildRequest{Key: "k"}, "app.build.url is not an http or https URL"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

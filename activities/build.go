@@ -1,10 +1,14 @@
 package activities
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
-	"time"
+	"net/url"
 )
 
 // Build asks a build server to build what was pushed.
@@ -36,21 +40,16 @@ type BuildRequest struct {
 // server, with the key as Idempotency-Key and the token as bearer token.
 //
 // It is idempotent under BuildRequest.Key as far as the build server honours
-// that header: an answer that is lost on its way leads to a second request.
+// that header: if an answer is lost, a second request follows.
 //
-// Permanent are NotConfigured, MissingKey, and Refused (a redirect, or a 4xx
-// other than 408, 425 and 429). Everything else is Unavailable, and
-// Retry-After is obeyed for up to an hour.
+// NotConfigured, MissingKey and Refused (a 3xx, or a 4xx other than 408, 425
+// and 429) are permanent. Every other failure is Unavailable.
 func (b *Build) TriggerBuild(ctx context.Context, r BuildRequest) error {
 	if b == nil || b.URL == "" {
-		return permanent(NotConfigured, "no build server is configured: set build.url")
+		return permanent(NotConfigured, "no build server is configured: set app.build.url")
 	}
 	if r.Key == "" {
 		return permanent(MissingKey, "the build of %q has no key: set BuildRequest.Key to Event.Key(\"TriggerBuild\")", r.Repository)
-	}
-	to, err := endpoint(b.URL, "build.url")
-	if err != nil {
-		return err
 	}
 	body, err := json.Marshal(struct {
 		Repository string `json:"repository"`
@@ -61,12 +60,44 @@ func (b *Build) TriggerBuild(ctx context.Context, r BuildRequest) error {
 	if err != nil {
 		return permanent(Refused, "the build of %q cannot be written as JSON: %v", r.Repository, err)
 	}
-
-	header := http.Header{}
-	header.Set("Content-Type", "application/json")
-	header.Set("Idempotency-Key", escaped(r.Key))
-	if b.Token != "" {
-		header.Set("Authorization", "Bearer "+b.Token)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL, bytes.NewReader(body))
+	if err != nil || request.URL.Host == "" {
+		// The URL may hold a password, so the error does not quote it.
+		return permanent(NotConfigured, "app.build.url is not an http or https URL")
 	}
-	return post(ctx, b.HTTP, to, header, body, time.Now())
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Idempotency-Key", r.Key)
+	if b.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+b.Token)
+	}
+	return b.send(request)
+}
+
+// send turns the build server's answer into the outcome of the Activity.
+func (b *Build) send(request *http.Request) error {
+	where := request.URL.Scheme + "://" + request.URL.Host
+	// A redirect would carry the token to a host that nobody has configured.
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if b.HTTP != nil {
+		client.Transport = b.HTTP.Transport
+	}
+	response, err := client.Do(request)
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err // without the URL
+	}
+	if err != nil {
+		return unavailable(request.Context(), 0, "POST %s: %v", where, err)
+	}
+	defer response.Body.Close()
+	said, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // the status alone decides
+	message := fmt.Sprintf("POST %s: %s: %s", where, response.Status, printable(string(said), 512))
+	switch code := response.StatusCode; {
+	case code/100 == 2:
+		return nil
+	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code/100 == 5:
+		return unavailable(request.Context(), 0, "%s", message)
+	default:
+		return permanent(Refused, "%s", message)
+	}
 }

@@ -7,17 +7,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 func TestTriggerBuild(t *testing.T) {
 	t.Parallel()
-	in := newInbox(t, accept)
+	in := peers.NewInbox(t, peers.Accept)
 	b := &activities.Build{URL: in.URL + "/build", Token: "t0ken"}
 	require.NoError(t, run(t, b.TriggerBuild, activities.BuildRequest{
 		Key: "github:1:TriggerBuild", Repository: "acme/shop", Ref: "refs/heads/main",
 		Commit: "6113728f27ae82c7b1a177c8d03f9e96e0adf246", Pusher: "ada",
 	}))
-	req, body := in.only(t)
+	req, body := in.Only(t)
 	require.Equal(t, "POST /build", req.Method+" "+req.URL.Path)
 	require.Equal(t, "Bearer t0ken", req.Header.Get("Authorization"))
 	require.Equal(t, "github:1:TriggerBuild", req.Header.Get("Idempotency-Key"))
@@ -33,20 +34,21 @@ func TestTriggerBuildFailures(t *testing.T) {
 		http.StatusUnauthorized:       activities.Refused,
 		http.StatusFound:              activities.Refused,
 	} {
-		in := newInbox(t, func(w http.ResponseWriter, _ *http.Request) {
+		in := peers.NewInbox(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "/")
 			w.WriteHeader(status)
 		})
 		b := &activities.Build{URL: in.URL, Token: "t0ken"}
 		failure := requireFailure(t, run(t, b.TriggerBuild, activities.BuildRequest{Key: "k"}), kind)
 		require.NotContains(t, failure.Message(), "t0ken")
-		in.only(t)
+		in.Only(t)
 	}
 
-	in := newInbox(t, accept)
+	in := peers.NewInbox(t, peers.Accept)
 	requireFailure(t, run(t, (&activities.Build{URL: in.URL}).TriggerBuild, activities.BuildRequest{}), activities.MissingKey)
-	require.Empty(t, in.requests)
+	requests, _ := in.Requests()
+	require.Empty(t, requests)
 	require.NoError(t, run(t, (&activities.Build{URL: in.URL}).TriggerBuild, activities.BuildRequest{Key: "k"}))
-	req, _ := in.only(t)
+	req, _ := in.Only(t)
 	require.NotContains(t, req.Header, "Authorization")
 }

@@ -23,8 +23,6 @@ const (
 	NotConfigured = "NotConfigured"
 	// MissingKey is a step whose caller gave it no idempotency key.
 	MissingKey = "MissingKey"
-	// BadPayload is an event whose payload is not kept as plain bytes.
-	BadPayload = "BadPayload"
 	// BadAddress is a receipt whose recipient is not one e-mail address.
 	BadAddress = "BadAddress"
 	// LedgerConflict is a key that the ledger holds with other contents.
@@ -34,16 +32,15 @@ const (
 )
 
 // permanent returns an error that no Retry Policy retries. It carries no
-// cause: a cause would be stored in the history with whatever it says, and
-// errors of clients like to quote their URL.
+// cause, because a cause is stored in the history and the errors of many
+// clients quote their URL.
 func permanent(kind, format string, args ...any) error {
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), kind, nil)
 }
 
 // unavailable returns an error that the Retry Policy decides on. The next
-// attempt comes after the given delay, or when the policy says if it is zero.
-// Where the Activity was canceled it returns that instead: the failure is then
-// ours and says nothing about the other system.
+// attempt comes after the given delay; if it is zero, when the policy says.
+// If the Activity was canceled, unavailable returns that error instead.
 func unavailable(ctx context.Context, after time.Duration, format string, args ...any) error {
 	if err := ctx.Err(); errors.Is(err, context.Canceled) {
 		return err
@@ -53,7 +50,7 @@ func unavailable(ctx context.Context, after time.Duration, format string, args .
 }
 
 // printable returns at most limit bytes of what another system said, on one
-// line: runs of anything that does not print become one space.
+// line: each run of characters that do not print becomes one space.
 func printable(said string, limit int) string {
 	said = said[:min(len(said), limit)]
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(said, ""), func(r rune) bool {

@@ -7,9 +7,7 @@ import (
 	"math"
 	"mime"
 	"mime/quotedprintable"
-	"net"
 	"net/mail"
-	"net/textproto"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 const sender = "Shop <billing@shop.example>"
@@ -29,103 +28,6 @@ func receipt() activities.Receipt {
 		Key: "stripe:evt_1:SendReceipt", To: "ada@example.com", Customer: "Ada Lovelace", Invoice: "in_1",
 		Amount: 1250, Currency: "eur", PaidAt: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
-}
-
-// mailServer is an SMTP server that says yes to everything but what replies
-// says otherwise about. It keeps the mails that it took.
-type mailServer struct {
-	URL     string
-	replies map[string]string // by command, in capitals; "." is the end of DATA
-	mu      sync.Mutex
-	auth    []string
-	mails   []string
-}
-
-func newMailServer(t *testing.T, replies map[string]string) *mailServer {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := &mailServer{URL: "smtp://" + listener.Addr().String(), replies: replies}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return // closed
-			}
-			serving.Go(func() { s.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		require.NoError(t, listener.Close())
-		served := make(chan struct{})
-		go func() { serving.Wait(); close(served) }()
-		select {
-		case <-served:
-		case <-time.After(10 * time.Second):
-			t.Error("a connection was left open")
-		}
-	})
-	return s
-}
-
-func (s *mailServer) serve(conn net.Conn) {
-	defer conn.Close()
-	text := textproto.NewConn(conn)
-	_ = text.PrintfLine("%s", s.reply("CONNECT", "220 ready"))
-	for {
-		line, err := text.ReadLine()
-		if err != nil {
-			return
-		}
-		verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
-		reply := s.reply(verb, map[string]string{
-			"EHLO": "250-test\r\n250-8BITMIME\r\n250 AUTH PLAIN", "AUTH": "235 welcome", "DATA": "354 go on", "QUIT": "221 bye",
-		}[verb])
-		if reply == "" {
-			reply = "250 ok"
-		}
-		if verb == "AUTH" {
-			s.mu.Lock()
-			s.auth = append(s.auth, line)
-			s.mu.Unlock()
-		}
-		if reply == "say nothing" {
-			continue
-		}
-		if reply == "hang up" || text.PrintfLine("%s", reply) != nil {
-			return
-		}
-		if !strings.HasPrefix(reply, "354") {
-			continue
-		}
-		body, err := io.ReadAll(text.DotReader())
-		if err != nil {
-			return
-		}
-		if reply = s.reply(".", "250 taken"); strings.HasPrefix(reply, "250") {
-			s.mu.Lock()
-			s.mails = append(s.mails, string(body))
-			s.mu.Unlock()
-		}
-		_ = text.PrintfLine("%s", reply)
-	}
-}
-
-func (s *mailServer) reply(command, otherwise string) string {
-	if reply, ok := s.replies[command]; ok {
-		return reply
-	}
-	return otherwise
-}
-
-// only returns the one mail that was taken.
-func (s *mailServer) only(t *testing.T) string {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	require.Len(t, s.mails, 1)
-	return s.mails[0]
 }
 
 // read parses a mail and decodes its body.
@@ -141,25 +43,25 @@ func read(t *testing.T, text string) (mail.Header, string) {
 
 func TestSendReceiptBySMTP(t *testing.T) {
 	t.Parallel()
-	s := newMailServer(t, nil)
+	s := peers.NewMailServer(t, nil)
 	m, err := activities.OpenSMTP(strings.Replace(s.URL, "://", "://me:p%40ss@", 1), sender)
 	require.NoError(t, err)
 	require.NoError(t, run(t, m.SendReceipt, receipt()))
 
-	header, body := read(t, s.only(t))
+	header, body := read(t, s.Only(t))
 	require.Equal(t, `"Shop" <billing@shop.example>`, header.Get("From"))
 	require.Equal(t, `"Ada Lovelace" <ada@example.com>`, header.Get("To"))
 	require.Equal(t, "Receipt for invoice in_1", header.Get("Subject"))
 	require.Equal(t, "auto-generated", header.Get("Auto-Submitted"))
 	require.Regexp(t, `^<[0-9a-f]{32}@shop\.example>$`, header.Get("Message-ID"))
 	require.Equal(t, "Hello Ada Lovelace,\n\nwe received your payment of 12.50 EUR for invoice in_1 on 1 March 2026.\n\nThank you.\n", body)
-	require.Equal(t, []string{"AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00me\x00p@ss"))}, s.auth)
+	require.Equal(t, []string{"AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00me\x00p@ss"))}, s.Auth())
 }
 
 // Attempts of one step have one Message-ID, and steps have different ones.
 func TestReceiptMessageID(t *testing.T) {
 	t.Parallel()
-	s := newMailServer(t, nil)
+	s := peers.NewMailServer(t, nil)
 	m, err := activities.OpenSMTP(s.URL, sender)
 	require.NoError(t, err)
 	other := receipt()
@@ -168,12 +70,12 @@ func TestReceiptMessageID(t *testing.T) {
 	for _, r := range []activities.Receipt{receipt(), receipt(), other} {
 		require.NoError(t, run(t, m.SendReceipt, r))
 	}
-	for _, text := range s.mails {
+	for _, text := range s.Mails() {
 		header, _ := read(t, text)
 		ids[header.Get("Message-ID")]++
 	}
 	require.Len(t, ids, 2)
-	require.Empty(t, s.auth)
+	require.Empty(t, s.Auth())
 }
 
 func TestSMTPOutcomes(t *testing.T) {
@@ -199,13 +101,13 @@ func TestSMTPOutcomes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newMailServer(t, tt.replies)
+			s := peers.NewMailServer(t, tt.replies)
 			m, err := activities.OpenSMTP(strings.Replace(s.URL, "://", "://me:secret@", 1), sender)
 			require.NoError(t, err)
 			err = run(t, m.SendReceipt, receipt())
 			if tt.want == "" {
 				require.NoError(t, err)
-				s.only(t)
+				s.Only(t)
 				return
 			}
 			failure := requireFailure(t, err, tt.want)
@@ -213,14 +115,14 @@ func TestSMTPOutcomes(t *testing.T) {
 			require.Contains(t, failure.Message(), strings.TrimPrefix(s.URL, "smtp://"))
 			require.NotContains(t, failure.Message(), "secret")
 			require.NotContains(t, failure.Message(), "\n")
-			require.Empty(t, s.mails)
+			require.Empty(t, s.Mails())
 		})
 	}
 }
 
 func TestSMTPEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	s := newMailServer(t, map[string]string{"RCPT": "say nothing"})
+	s := peers.NewMailServer(t, map[string]string{"RCPT": "say nothing"})
 	m, err := activities.OpenSMTP(s.URL, sender)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -294,7 +196,7 @@ func list(t *testing.T, folder string) (names []string) {
 
 func TestSendReceiptBadAddress(t *testing.T) {
 	t.Parallel()
-	s := newMailServer(t, nil)
+	s := peers.NewMailServer(t, nil)
 	m, err := activities.OpenSMTP(s.URL, sender)
 	require.NoError(t, err)
 	for _, to := range []string{
@@ -308,20 +210,20 @@ func TestSendReceiptBadAddress(t *testing.T) {
 	r := receipt()
 	r.Key = ""
 	requireFailure(t, run(t, m.SendReceipt, r), activities.MissingKey)
-	require.Empty(t, s.mails)
+	require.Empty(t, s.Mails())
 }
 
 func TestReceiptHeadersCannotBeInjected(t *testing.T) {
 	t.Parallel()
 	evil := "x\r\nBcc: eve@example.com\r\n\r\nhello\x00é"
-	s := newMailServer(t, nil)
+	s := peers.NewMailServer(t, nil)
 	m, err := activities.OpenSMTP(s.URL, sender)
 	require.NoError(t, err)
 	r := receipt()
 	r.Key, r.Customer, r.Invoice, r.Currency = evil, evil, evil, evil
 	require.NoError(t, run(t, m.SendReceipt, r))
 
-	header, body := read(t, s.only(t))
+	header, body := read(t, s.Only(t))
 	require.NotContains(t, header, "Bcc")
 	to, err := mail.ParseAddress(header.Get("To"))
 	require.NoError(t, err)
@@ -330,7 +232,7 @@ func TestReceiptHeadersCannotBeInjected(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "Receipt for invoice x Bcc: eve@example.com hello é", subject)
 	require.Equal(t, 5, strings.Count(body, "\n"), body)
-	for line := range strings.Lines(s.mails[0]) {
+	for line := range strings.Lines(s.Mails()[0]) {
 		require.LessOrEqual(t, len(line), 998)
 	}
 }

@@ -10,10 +10,11 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
-	"go.temporal.io/sdk/worker"
+	sdkworker "go.temporal.io/sdk/worker"
 
+	"github.com/hookyard/hookyard/internal/worker"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/workflows"
-	"github.com/hookyard/hookyard/workflows/parking"
 )
 
 var record = flag.Bool("record", false, "run the Workflows and store their histories")
@@ -31,11 +32,11 @@ func TestReplay(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
-				Interceptors: workflows.Interceptors(&workflows.Policies{}, parking.Options{}),
+			replayer, err := sdkworker.NewWorkflowReplayerWithOptions(sdkworker.WorkflowReplayerOptions{
+				Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{}),
 			})
 			require.NoError(t, err)
-			require.NoError(t, workflows.Register(replayer, workflows.All()))
+			require.NoError(t, worker.Register(replayer, workflows.All()))
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(quiet(), file))
 		})
 	}

@@ -1,47 +1,43 @@
 package workflows_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
+	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/workflows"
 )
 
 // environment is Temporal's test environment with what a worker has.
-func environment(t *testing.T, handlers []workflows.Handler) *testsuite.TestWorkflowEnvironment {
+func environment(t *testing.T, handlers []worker.Handler) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	policies := &workflows.Policies{
-		Default: workflows.Policy{
+	policies := &worker.Policies{
+		Default: worker.Policy{
 			Timeout: 7 * time.Second,
 			Retry:   temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: 3},
 		},
-		ByActivity: map[string]workflows.Policy{
+		ByActivity: map[string]worker.Policy{
 			"SendReceipt": {Timeout: 3 * time.Second, Retry: temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1, MaximumAttempts: 5}},
 		},
 	}
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{policies}})
-	require.NoError(t, workflows.Register(env, handlers))
+	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{policies}})
+	require.NoError(t, worker.Register(env, handlers))
 	env.RegisterActivity(&activities.Ledger{})
 	env.RegisterActivity(&activities.Mail{})
 	env.RegisterActivity(&activities.Build{})
-	env.RegisterActivity(&activities.Forward{})
 	return env
 }
 
@@ -138,146 +134,4 @@ func TestOrderCreated(t *testing.T) {
 		payload(`{"id":820982911946154508,"name":"#1001","email":"ada@example.com","total_price":"129.90","currency":"EUR","created_at":"2026-01-01T09:00:00Z"}`))
 	require.NoError(t, env.GetWorkflowError())
 	env.AssertExpectations(t)
-}
-
-func TestUndecodable(t *testing.T) {
-	t.Parallel()
-	for _, body := range []string{``, `{`, `[]`, `{"created":"yesterday"}`, "\xff\xfe"} {
-		env := environment(t, workflows.All())
-		env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(body))
-		var failed *temporal.ApplicationError
-		require.ErrorAs(t, env.GetWorkflowError(), &failed, "%q", body)
-		require.Equal(t, workflows.TypeUndecodable, failed.Type())
-		require.True(t, failed.NonRetryable())
-	}
-}
-
-func TestUnhandled(t *testing.T) {
-	t.Parallel()
-	ev := event.Event{Source: "acme", Provider: "standard-webhooks", ID: "1", Type: "order.created"}
-	const body = "{ \"a\" : 1.0 }"
-
-	forwarded := environment(t, workflows.All())
-	ev.Unhandled = event.UnhandledForward
-	var sent string
-	forwarded.OnActivity("ForwardEvent", mock.Anything, ev, mock.Anything).Return(
-		func(_ context.Context, _ event.Event, p converter.RawValue) error {
-			sent = string(p.Payload().GetData())
-			return nil
-		}).Once()
-	forwarded.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
-	require.NoError(t, forwarded.GetWorkflowError())
-	require.Equal(t, body, sent, "byte for byte")
-
-	completed := environment(t, workflows.All())
-	completed.OnUpsertTypedSearchAttributes(temporal.NewSearchAttributes(
-		temporal.NewSearchAttributeKeyKeyword("HookState").ValueSet("unhandled"))).Return(nil).Once()
-	ev.Unhandled = event.UnhandledComplete
-	completed.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
-	require.NoError(t, completed.GetWorkflowError())
-	completed.AssertExpectations(t)
-
-	for _, unhandled := range []event.Unhandled{event.UnhandledPark, ""} {
-		parked := environment(t, workflows.All())
-		ev.Unhandled = unhandled
-		parked.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
-		var failed *temporal.ApplicationError
-		require.ErrorAs(t, parked.GetWorkflowError(), &failed)
-		require.Equal(t, workflows.TypeUnhandled, failed.Type())
-		require.ErrorContains(t, failed, `no Workflow handles "standard-webhooks.order.created"`)
-	}
-}
-
-// TestPatterns sees which of several patterns takes an event.
-func TestPatterns(t *testing.T) {
-	t.Parallel()
-	var ran string
-	note := func(name string) func(workflow.Context, event.Event, []byte) error {
-		return func(workflow.Context, event.Event, []byte) error { ran = name; return nil }
-	}
-	handlers := []workflows.Handler{
-		workflows.On("stripe.*", note("all of stripe")),
-		workflows.On("stripe.customer.*", note("customers")),
-		workflows.On("stripe.customer.created", note("the exact one")),
-		workflows.On("*.deleted", note("what is deleted")),
-	}
-	for name, want := range map[string]string{
-		"stripe.customer.created": "the exact one",
-		"stripe.customer.updated": "customers",
-		"stripe.charge.failed":    "all of stripe",
-		"github.repo.deleted":     "what is deleted",
-		"stripe.untyped":          "all of stripe",
-	} {
-		env := environment(t, handlers)
-		env.ExecuteWorkflow(name, paid, payload("{}"))
-		require.NoError(t, env.GetWorkflowError())
-		require.Equal(t, want, ran, name)
-	}
-}
-
-func TestRegisterRefuses(t *testing.T) {
-	t.Parallel()
-	nothing := func(workflow.Context, event.Event, []byte) error { return nil }
-	for _, tt := range []struct {
-		patterns []string
-		want     string
-	}{
-		{[]string{"stripe.a", "stripe.a"}, `workflow "stripe.a" is in the registry twice`},
-		{[]string{"stripe.*", "stripe.*"}, `workflow "stripe.*" is in the registry twice`},
-		{[]string{"invoice"}, `workflow "invoice": want`},
-		{[]string{".a"}, `workflow ".a": want`},
-	} {
-		var handlers []workflows.Handler
-		for _, p := range tt.patterns {
-			handlers = append(handlers, workflows.On(p, nothing))
-		}
-		var suite testsuite.WorkflowTestSuite
-		require.ErrorContains(t, workflows.Register(suite.NewTestWorkflowEnvironment(), handlers), tt.want)
-	}
-}
-
-// TestPolicies sees that Activities are attempted as the config declares, and
-// that a Workflow's own options win.
-func TestPolicies(t *testing.T) {
-	t.Parallel()
-	down := errors.New("down")
-	own := func(ctx workflow.Context, _ event.Event, _ []byte) error {
-		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-			StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
-		})
-		return workflow.ExecuteActivity(ctx, "RecordPayment", activities.Payment{}).Get(ctx, nil)
-	}
-	for _, tt := range []struct {
-		name, workflow string
-		fails          string
-		timeout        time.Duration
-		attempts       int
-	}{
-		{"the default", "stripe.invoice.paid", "RecordPayment", 7 * time.Second, 3},
-		{"the Activity's own", "stripe.invoice.paid", "SendReceipt", 3 * time.Second, 5},
-		{"the Workflow's", "stripe.own", "RecordPayment", time.Minute, 1},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			env := environment(t, append(workflows.All(), workflows.On("stripe.own", own)))
-			attempts := 0
-			attempt := func(ctx context.Context, name string) error {
-				if name != tt.fails {
-					return nil
-				}
-				attempts++
-				require.Equal(t, tt.timeout, activity.GetInfo(ctx).StartToCloseTimeout)
-				return down
-			}
-			env.OnActivity("RecordPayment", mock.Anything, mock.Anything).Return(func(ctx context.Context, _ activities.Payment) error {
-				return attempt(ctx, "RecordPayment")
-			})
-			env.OnActivity("SendReceipt", mock.Anything, mock.Anything).Return(func(ctx context.Context, _ activities.Receipt) error {
-				return attempt(ctx, "SendReceipt")
-			})
-			env.ExecuteWorkflow(tt.workflow, paid, payload(invoice))
-			require.Error(t, env.GetWorkflowError())
-			require.Equal(t, tt.attempts, attempts)
-		})
-	}
 }

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/internal/worker/alert"
 )
 
 func alertsCommand(env environment) *cobra.Command {
@@ -59,7 +59,7 @@ func testAlerts(ctx context.Context, env environment, file string) error {
 		return fmt.Errorf("%s tells nobody; add alerts: {to: [env:ALERT_URL]}", file)
 	}
 	failed := false
-	for i, err := range activities.SendAll(ctx, channels, activities.Message{
+	for i, err := range alert.SendAll(ctx, channels, alert.Message{
 		Title: "hookyard: this is a test",
 		Text:  "Nothing is wrong. Alerts about parked events and refused deliveries come here.",
 		Key:   "hookyard/alerts-test",
@@ -79,13 +79,13 @@ func testAlerts(ctx context.Context, env environment, file string) error {
 
 // openChannels returns the channels of alerts.to. Those whose secrets were left
 // out of the config are left out here.
-func openChannels(cfg *config.Config) ([]*activities.Channel, error) {
-	var channels []*activities.Channel
+func openChannels(cfg *config.Config) ([]*alert.Channel, error) {
+	var channels []*alert.Channel
 	for _, to := range cfg.Alerts.To {
 		if to.Reveal() == "" {
 			continue
 		}
-		c, err := activities.OpenChannel(to.Ref(), to.Reveal())
+		c, err := alert.OpenChannel(to.Ref(), to.Reveal())
 		if err != nil {
 			return nil, fmt.Errorf("alerts.to: %s: %w", to.Ref(), err)
 		}
@@ -103,18 +103,18 @@ func checkAlerts(cfg *config.Config) (mistakes []config.Mistake) {
 }
 
 // openAlerts returns the Activities that tell of parked runs.
-func openAlerts(cfg *config.Config, c activities.AlertClient, namespace string) (*activities.Alerts, error) {
+func openAlerts(cfg *config.Config, c alert.AlertClient, namespace string) (*alert.Alerts, error) {
 	channels, err := openChannels(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &activities.Alerts{
+	return &alert.Alerts{
 		Channels:      channels,
 		Client:        c,
 		TaskQueue:     cfg.Temporal.TaskQueue,
 		DigestEvery:   cfg.Alerts.DigestEvery,
 		EscalateAfter: cfg.Alerts.EscalateAfter,
-		Links:         activities.Links{WebUI: cfg.Alerts.WebUI, Namespace: namespace},
+		Links:         alert.Links{WebUI: cfg.Alerts.WebUI, Namespace: namespace},
 	}, nil
 }
 
@@ -139,7 +139,7 @@ func watchEdge(cfg *config.Config, logger *slog.Logger) (*ingest.Watch, error) {
 // edgeAlerts is the ingest.Alerter that sends to channels itself, since
 // Temporal may be what is away.
 type edgeAlerts struct {
-	channels []*activities.Channel
+	channels []*alert.Channel
 	edge     string // which one it is, where there are several
 	logger   *slog.Logger
 }
@@ -148,7 +148,7 @@ type edgeAlerts struct {
 // trying the others again would tell that one twice.
 func (e *edgeAlerts) Alert(ctx context.Context, t ingest.Trouble) error {
 	var failures []error
-	for i, err := range activities.SendAll(ctx, e.channels, e.message(t)) {
+	for i, err := range alert.SendAll(ctx, e.channels, e.message(t)) {
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", e.channels[i].Name(), err))
 		}
@@ -162,8 +162,8 @@ func (e *edgeAlerts) Alert(ctx context.Context, t ingest.Trouble) error {
 	return nil
 }
 
-func (e *edgeAlerts) message(t ingest.Trouble) activities.Message {
-	m := activities.Message{
+func (e *edgeAlerts) message(t ingest.Trouble) alert.Message {
+	m := alert.Message{
 		Source: t.Source,
 		Key:    strings.Join([]string{"hookyard/edge", e.edge, t.Source, string(t.Kind)}, "/"),
 		Over:   t.Over,

@@ -13,9 +13,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/internal/worker/alert"
 )
 
 // alertInbox takes alerts and keeps their texts.
@@ -72,12 +72,12 @@ func TestAlertsTest(t *testing.T) {
 func TestEdgeAlerts(t *testing.T) {
 	t.Parallel()
 	url, texts := alertInbox(t)
-	up, err := activities.OpenChannel("env:UP", url)
+	up, err := alert.OpenChannel("env:UP", url)
 	require.NoError(t, err)
-	down, err := activities.OpenChannel("env:DOWN", "generic+http://127.0.0.1:1/t0ken")
+	down, err := alert.OpenChannel("env:DOWN", "generic+http://127.0.0.1:1/t0ken")
 	require.NoError(t, err)
 	var log bytes.Buffer
-	e := &edgeAlerts{channels: []*activities.Channel{down, up}, edge: "web-1 :8080", logger: slog.New(slog.NewTextHandler(&log, nil))}
+	e := &edgeAlerts{channels: []*alert.Channel{down, up}, edge: "web-1 :8080", logger: slog.New(slog.NewTextHandler(&log, nil))}
 	for _, trouble := range []ingest.Trouble{
 		{Source: "stripe", Kind: ingest.TroubleRefused, Refused: 73, Reasons: "not-stored 3, not-verified 70"},
 		{Source: "stripe", Kind: ingest.TroubleRefused, Over: true},

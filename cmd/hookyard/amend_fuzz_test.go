@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
 
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // FuzzSet holds what --set makes of a payload against the same change to the

@@ -11,7 +11,7 @@ import (
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/ingest/provider"
-	"github.com/hookyard/hookyard/workflows"
+	"github.com/hookyard/hookyard/internal/worker"
 )
 
 // defaultConfig is the config file that commands look for.
@@ -70,8 +70,8 @@ func checkForward(cfg *config.Config) (mistakes []config.Mistake) {
 }
 
 // policies are the config's Retry Policies as the worker takes them.
-func policies(cfg *config.Config) *workflows.Policies {
-	p := &workflows.Policies{Default: policy(cfg.DefaultRetry), ByActivity: map[string]workflows.Policy{}}
+func policies(cfg *config.Config) *worker.Policies {
+	p := &worker.Policies{Default: policy(cfg.DefaultRetry), ByActivity: map[string]worker.Policy{}}
 	for name, retry := range cfg.Retry {
 		p.ByActivity[name] = policy(retry)
 	}

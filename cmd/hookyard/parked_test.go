@@ -13,7 +13,7 @@ import (
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 func TestParkedList(t *testing.T) {

@@ -16,13 +16,14 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/worker"
+	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker"
+	"github.com/hookyard/hookyard/internal/worker/alert"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/workflows"
-	"github.com/hookyard/hookyard/workflows/parking"
 )
 
 // replayFlags say which runs are replayed.
@@ -141,7 +142,7 @@ func (f replayFlags) ours() string {
 	if f.query != "" {
 		return "(" + f.query + ")"
 	}
-	return fmt.Sprintf("(%s IS NOT NULL OR WorkflowType IN (%q, %q))", event.SourceAttribute, activities.AlertWorkflow, event.PauseWorkflow)
+	return fmt.Sprintf("(%s IS NOT NULL OR WorkflowType IN (%q, %q))", event.SourceAttribute, alert.AlertWorkflow, event.PauseWorkflow)
 }
 
 // findings is what became of the replays.
@@ -193,18 +194,18 @@ func (f *findings) note(in *map[string]string, name string, err error) {
 // replayHistory runs this program's Workflow over a history, as a worker does
 // that takes on an open run.
 func replayHistory(r eventRun, events []*historypb.HistoryEvent) error {
-	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+	replayer, err := sdkworker.NewWorkflowReplayerWithOptions(sdkworker.WorkflowReplayerOptions{
 		// Policies are no part of what a replay compares.
-		Interceptors: workflows.Interceptors(&workflows.Policies{}, parking.Options{Fits: workflows.Fits(workflows.All())}),
+		Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{Fits: worker.Fits(workflows.All())}),
 	})
 	if err != nil {
 		return err
 	}
-	if err := workflows.Register(replayer, workflows.All()); err != nil {
+	if err := worker.Register(replayer, workflows.All()); err != nil {
 		return err
 	}
 	return replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), &historypb.History{Events: events},
-		worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: r.ID, RunID: r.RunID}})
+		sdkworker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: r.ID, RunID: r.RunID}})
 }
 
 // print says what was found. Each run that does not replay is named.

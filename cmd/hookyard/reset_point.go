@@ -9,7 +9,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 
 	"github.com/hookyard/hookyard/config"
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // point is where a Reset goes back to: the WorkflowTaskCompleted event whose

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 func resolveCommand(env environment) *cobra.Command {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 func resumeCommand(env environment) *cobra.Command {

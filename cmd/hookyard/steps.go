@@ -13,6 +13,8 @@ import (
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/internal/worker/alert"
+	"github.com/hookyard/hookyard/internal/worker/forward"
 )
 
 // steps are the structs whose methods are the Activities, one per outside
@@ -21,8 +23,8 @@ type steps struct {
 	Ledger  *activities.Ledger
 	Mail    *activities.Mail
 	Build   *activities.Build
-	Forward *activities.Forward
-	Alerts  *activities.Alerts
+	Forward *forward.Forward
+	Alerts  *alert.Alerts
 }
 
 // activityNames lists the Activities that the config may name.
@@ -30,7 +32,7 @@ func activityNames() []string {
 	var names []string
 	t := reflect.TypeFor[steps]()
 	for field := range t.Fields() {
-		if field.Type == reflect.TypeFor[*activities.Alerts]() {
+		if field.Type == reflect.TypeFor[*alert.Alerts]() {
 			continue // attempted as their Workflow says, whatever the config does
 		}
 		for method := range field.Type.Methods() {
@@ -66,7 +68,7 @@ func (s *steps) with(cfg *config.Config) (*steps, error) {
 	if cfg.Build != nil {
 		next.Build = &activities.Build{URL: cfg.Build.URL, Token: cfg.Build.Token.Reveal(), HTTP: outbound}
 	}
-	next.Forward = &activities.Forward{Targets: map[string]activities.Target{}, HTTP: outbound}
+	next.Forward = &forward.Forward{Targets: map[string]forward.Target{}, HTTP: outbound}
 	for _, source := range cfg.Sources {
 		if source.Forward == nil {
 			continue
@@ -75,7 +77,7 @@ func (s *steps) with(cfg *config.Config) (*steps, error) {
 		if err != nil {
 			return nil, fmt.Errorf("source %q: forward: %w", source.Name, err)
 		}
-		next.Forward.Targets[source.Name] = activities.Target{URL: source.Forward.URL, Timeout: source.Forward.Timeout, Sign: sign}
+		next.Forward.Targets[source.Name] = forward.Target{URL: source.Forward.URL, Timeout: source.Forward.Timeout, Sign: sign}
 	}
 	return &next, nil
 }

@@ -10,18 +10,20 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/worker"
+	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker"
+	"github.com/hookyard/hookyard/internal/worker/alert"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/workflows"
-	"github.com/hookyard/hookyard/workflows/parking"
 )
 
-func policy(r config.Retry) workflows.Policy {
-	return workflows.Policy{
+func policy(r config.Retry) worker.Policy {
+	return worker.Policy{
 		Timeout: r.Timeout,
 		Retry: temporal.RetryPolicy{
 			InitialInterval:    r.Initial,
@@ -41,7 +43,7 @@ type liveWorker struct {
 	opened    *steps         // what a reload changes is left out of them
 	logger    *slog.Logger
 
-	policies workflows.Policies
+	policies worker.Policies
 	steps    atomic.Pointer[steps] // as the config says now
 }
 
@@ -62,10 +64,10 @@ func (w *liveWorker) reload(now *setting) error {
 
 // register gives the worker the Activities. Those that a reload changes are
 // looked up when they are called.
-func (w *liveWorker) register(to worker.Worker) {
+func (w *liveWorker) register(to sdkworker.Worker) {
 	to.RegisterActivity(w.opened.Ledger)
 	to.RegisterActivity(w.opened.Mail)
-	to.RegisterActivity(&activities.Pauses{Client: w.client})
+	to.RegisterActivity(&worker.Pauses{Client: w.client})
 
 	live := func(name string, call any) {
 		to.RegisterActivityWithOptions(call, activity.RegisterOptions{Name: name})
@@ -76,13 +78,13 @@ func (w *liveWorker) register(to worker.Worker) {
 	live("ForwardEvent", func(ctx context.Context, ev event.Event, payload converter.RawValue) error {
 		return w.steps.Load().Forward.ForwardEvent(ctx, ev, payload)
 	})
-	live("ReportParked", func(ctx context.Context, r activities.ParkedReport) error {
+	live("ReportParked", func(ctx context.Context, r alert.ParkedReport) error {
 		return w.steps.Load().Alerts.ReportParked(ctx, r)
 	})
-	live("CountParked", func(ctx context.Context, source string) (activities.ParkedCount, error) {
+	live("CountParked", func(ctx context.Context, source string) (alert.ParkedCount, error) {
 		return w.steps.Load().Alerts.CountParked(ctx, source)
 	})
-	live("SendAlert", func(ctx context.Context, a activities.Alert) error {
+	live("SendAlert", func(ctx context.Context, a alert.Alert) error {
 		return w.steps.Load().Alerts.SendAlert(ctx, a)
 	})
 }
@@ -97,10 +99,10 @@ const pollers = 10
 const workerStopTimeout = 20 * time.Second
 
 // options are the worker's.
-func (w *liveWorker) options(fatal func(error)) worker.Options {
-	o := worker.Options{
-		Interceptors: workflows.Interceptors(&w.policies, parking.Options{
-			ParkFor: w.cfg.ParkFor, Fits: workflows.Fits(workflows.All()),
+func (w *liveWorker) options(fatal func(error)) sdkworker.Options {
+	o := sdkworker.Options{
+		Interceptors: worker.Interceptors(&w.policies, parking.Options{
+			ParkFor: w.cfg.ParkFor, Fits: worker.Fits(workflows.All()),
 		}),
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,
@@ -108,9 +110,9 @@ func (w *liveWorker) options(fatal func(error)) worker.Options {
 		OnFatalError:                     fatal,
 	}
 	if v := w.cfg.Temporal.Versioning; v != nil {
-		o.DeploymentOptions = worker.DeploymentOptions{
+		o.DeploymentOptions = sdkworker.DeploymentOptions{
 			UseVersioning: true,
-			Version:       worker.WorkerDeploymentVersion{DeploymentName: v.Deployment, BuildID: v.BuildID},
+			Version:       sdkworker.WorkerDeploymentVersion{DeploymentName: v.Deployment, BuildID: v.BuildID},
 			// A run that is pinned to a build stays parked when that build is
 			// gone. So each goes on with whatever build is current, which
 			// `hookyard replay` tries beforehand.
@@ -127,8 +129,8 @@ func (w *liveWorker) run(ctx context.Context) error {
 	const pause = 3 * time.Second
 	for {
 		died := make(chan error, 1)
-		polling := worker.New(w.client, w.cfg.Temporal.TaskQueue, w.options(func(err error) { died <- err }))
-		if err := workflows.Register(polling, workflows.All()); err != nil {
+		polling := sdkworker.New(w.client, w.cfg.Temporal.TaskQueue, w.options(func(err error) { died <- err }))
+		if err := worker.Register(polling, workflows.All()); err != nil {
 			return err
 		}
 		w.register(polling)

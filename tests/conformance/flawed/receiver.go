@@ -14,13 +14,15 @@ import (
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/worker"
+	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/internal/worker"
+	"github.com/hookyard/hookyard/internal/worker/forward"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/workflows"
-	"github.com/hookyard/hookyard/workflows/parking"
 )
 
 // receiver is an edge or a worker with a flaw.
@@ -84,28 +86,28 @@ func (r receiver) serveWorker(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	forward := &activities.Forward{
-		Targets: map[string]activities.Target{},
+	forwarding := &forward.Forward{
+		Targets: map[string]forward.Target{},
 		HTTP:    &http.Client{Transport: cmp.Or(r.flaw.transport, http.DefaultTransport)},
 	}
 	for _, source := range r.config.Sources {
-		forward.Targets[source.Name] = activities.Target{URL: source.Forward.URL}
+		forwarding.Targets[source.Name] = forward.Target{URL: source.Forward.URL}
 	}
 
 	retry := r.config.DefaultRetry
-	policies := &workflows.Policies{Default: workflows.Policy{
+	policies := &worker.Policies{Default: worker.Policy{
 		Timeout: retry.Timeout,
 		Retry:   temporal.RetryPolicy{InitialInterval: retry.Initial, BackoffCoefficient: retry.Backoff, MaximumInterval: retry.Max},
 	}}
-	w := worker.New(r.client, r.config.Temporal.TaskQueue, worker.Options{
-		Interceptors: workflows.Interceptors(policies, parking.Options{Fits: workflows.Fits(workflows.All())}),
+	w := sdkworker.New(r.client, r.config.Temporal.TaskQueue, sdkworker.Options{
+		Interceptors: worker.Interceptors(policies, parking.Options{Fits: worker.Fits(workflows.All())}),
 	})
-	if err := workflows.Register(w, workflows.All()); err != nil {
+	if err := worker.Register(w, workflows.All()); err != nil {
 		return err
 	}
 	w.RegisterActivity(ledger)
 	w.RegisterActivity(mail)
-	w.RegisterActivity(forward)
+	w.RegisterActivity(forwarding)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}

@@ -1,4 +1,4 @@
-package activities_test
+package worker_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
-	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/internal/worker"
 )
 
 // pausedRuns describes runs by Workflow Id; one that is missing is NotFound.
@@ -32,7 +32,7 @@ func (p pausedRuns) DescribeWorkflowExecution(_ context.Context, id, _ string) (
 
 func TestPauseOpen(t *testing.T) {
 	t.Parallel()
-	pauses := &activities.Pauses{Client: pausedRuns{
+	pauses := &worker.Pauses{Client: pausedRuns{
 		"hookyard/pause/paused": enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
 		"hookyard/pause/over":   enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED,
 		"hookyard/pause/ended":  enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,

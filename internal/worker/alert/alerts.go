@@ -1,4 +1,4 @@
-package activities
+package alert
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+
+	"github.com/hookyard/hookyard/internal/worker/failure"
 )
 
 // AlertWorkflow is the Workflow Type that ReportParked starts. Open runs are
@@ -122,7 +124,7 @@ func (a *Alerts) ReportParked(ctx context.Context, r ParkedReport) error {
 		StaticSummary:            "alerts about " + r.Source,
 	}, AlertWorkflow, AlertInput{Report: r, DigestEvery: a.DigestEvery, EscalateAfter: a.EscalateAfter})
 	if err != nil {
-		return unavailable(ctx, 0, "start the alerts about source %q: %v", r.Source, err)
+		return failure.Unavailable(ctx, 0, "start the alerts about source %q: %v", r.Source, err)
 	}
 	return nil
 }
@@ -140,7 +142,7 @@ func parkedQuery(source string) string {
 func (a *Alerts) CountParked(ctx context.Context, source string) (ParkedCount, error) {
 	counted, err := a.Client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: parkedQuery(source)})
 	if err != nil {
-		return ParkedCount{}, unavailable(ctx, 0, "count the parked runs of source %q: %v", source, err)
+		return ParkedCount{}, failure.Unavailable(ctx, 0, "count the parked runs of source %q: %v", source, err)
 	}
 	count := ParkedCount{Runs: int(counted.GetCount())}
 	const page, pages = 500, 4
@@ -153,7 +155,7 @@ func (a *Alerts) CountParked(ctx context.Context, source string) (ParkedCount, e
 			Query: parkedQuery(source), PageSize: page, NextPageToken: next,
 		})
 		if err != nil {
-			return ParkedCount{}, unavailable(ctx, 0, "list the parked runs of source %q: %v", source, err)
+			return ParkedCount{}, failure.Unavailable(ctx, 0, "list the parked runs of source %q: %v", source, err)
 		}
 		for _, run := range listed.GetExecutions() {
 			count.add(run)
@@ -226,5 +228,5 @@ func (a *Alerts) SendAlert(ctx context.Context, alert Alert) error {
 		return nil
 	}
 	activity.RecordHeartbeat(ctx, told)
-	return unavailable(ctx, 0, "%d of %d channels did not take the message: %s", len(failed), len(a.Channels), strings.Join(failed, "; "))
+	return failure.Unavailable(ctx, 0, "%d of %d channels did not take the message: %s", len(failed), len(a.Channels), strings.Join(failed, "; "))
 }

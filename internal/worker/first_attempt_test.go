@@ -1,4 +1,4 @@
-package workflows_test
+package worker_test
 
 import (
 	"context"
@@ -14,12 +14,12 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
+	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/workflows"
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // attempt is one that the step under test saw.
@@ -36,7 +36,7 @@ func attempts(t *testing.T, o workflow.ActivityOptions, answers ...error) ([]att
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&workflows.FirstAttempt{}}})
+	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{&worker.FirstAttempt{}}})
 	var (
 		seen []attempt
 		last = env.Now()
@@ -62,7 +62,7 @@ func attempts(t *testing.T, o workflow.ActivityOptions, answers ...error) ([]att
 // shortStep are the options of a step that is attempted locally.
 func shortStep() workflow.ActivityOptions {
 	return workflow.ActivityOptions{
-		StartToCloseTimeout: workflows.LocalWithin,
+		StartToCloseTimeout: worker.LocalWithin,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 3 * time.Second, BackoffCoefficient: 2, MaximumAttempts: 3},
 	}
 }
@@ -70,7 +70,7 @@ func shortStep() workflow.ActivityOptions {
 func TestFirstAttempt(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*workflow.ActivityOptions){
-		"a long timeout":           func(o *workflow.ActivityOptions) { o.StartToCloseTimeout = workflows.LocalWithin + 1 },
+		"a long timeout":           func(o *workflow.ActivityOptions) { o.StartToCloseTimeout = worker.LocalWithin + 1 },
 		"a limit of all attempts":  func(o *workflow.ActivityOptions) { o.ScheduleToCloseTimeout = time.Second },
 		"a heartbeat":              func(o *workflow.ActivityOptions) { o.HeartbeatTimeout = time.Second },
 		"a Task Queue of its own":  func(o *workflow.ActivityOptions) { o.TaskQueue = "mail" },
@@ -141,7 +141,7 @@ func TestPolicyAfterFirstAttempt(t *testing.T) {
 			t.Parallel()
 			policies := &policySpy{}
 			env := new(testsuite.WorkflowTestSuite).NewTestWorkflowEnvironment()
-			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{policies, &workflows.FirstAttempt{}}})
+			env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{policies, &worker.FirstAttempt{}}})
 			calls := 0
 			env.RegisterActivityWithOptions(func(context.Context) error {
 				if calls++; calls == 1 {
@@ -207,7 +207,7 @@ func TestFirstAttemptParks(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
 			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 			env := suite.NewTestWorkflowEnvironment()
-			env.SetWorkerOptions(worker.Options{Interceptors: workflows.Interceptors(&workflows.Policies{}, parking.Options{})})
+			env.SetWorkerOptions(sdkworker.Options{Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{})})
 			calls, parkedAfter, reasons := 0, 0, []string{}
 			env.RegisterActivityWithOptions(func(context.Context) error {
 				if calls++; calls <= tt.calls {

@@ -1,4 +1,4 @@
-package workflows
+package worker
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/internal/worker/alert"
 )
 
 // How often the alerts look at what is parked, where digest_every is not
@@ -34,11 +34,11 @@ const firstDigest = 2 * time.Minute
 // That answer is a second or two old. So a 0 counts only when it is seen
 // twice, and after the last message it looks once more. A run that parks in
 // the last second or two before it ends is told about with the next one.
-func alerting(ctx workflow.Context, in activities.AlertInput) error {
+func alerting(ctx workflow.Context, in alert.AlertInput) error {
 	a := &alarm{AlertInput: in}
 	if a.Progress == nil {
-		a.Progress = &activities.AlertProgress{Pause: a.atMost(firstLook), Seen: 1}
-		a.tell(ctx, activities.Alert{Kind: activities.AlertParked, Report: &a.Report, Count: activities.ParkedCount{Runs: 1}})
+		a.Progress = &alert.AlertProgress{Pause: a.atMost(firstLook), Seen: 1}
+		a.tell(ctx, alert.Alert{Kind: alert.AlertParked, Report: &a.Report, Count: alert.ParkedCount{Runs: 1}})
 	}
 	for {
 		if err := workflow.Sleep(ctx, a.Progress.Pause); err != nil {
@@ -56,14 +56,14 @@ func alerting(ctx workflow.Context, in activities.AlertInput) error {
 		case over && delivered:
 			return nil
 		case a.sending == last && workflow.GetInfo(ctx).GetContinueAsNewSuggested():
-			return workflow.NewContinueAsNewError(ctx, activities.AlertWorkflow, a.AlertInput)
+			return workflow.NewContinueAsNewError(ctx, alert.AlertWorkflow, a.AlertInput)
 		}
 	}
 }
 
 // alarm is the state of one run of the alerts.
 type alarm struct {
-	activities.AlertInput
+	alert.AlertInput
 	sending workflow.Future // the last message; nil once it is dealt with
 	stop    workflow.CancelFunc
 }
@@ -75,14 +75,14 @@ func (a *alarm) atMost(d time.Duration) time.Duration {
 }
 
 // count asks what is parked, for as long as it takes to get an answer.
-func (a *alarm) count(ctx workflow.Context) (activities.ParkedCount, error) {
+func (a *alarm) count(ctx workflow.Context) (alert.ParkedCount, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
 	var (
-		alerts *activities.Alerts
-		count  activities.ParkedCount
+		alerts *alert.Alerts
+		count  alert.ParkedCount
 	)
 	err := workflow.ExecuteActivity(ctx, alerts.CountParked, a.Report.Source).Get(ctx, &count)
 	return count, err
@@ -90,7 +90,7 @@ func (a *alarm) count(ctx workflow.Context) (activities.ParkedCount, error) {
 
 // consider tells what there is to tell, and reports whether there is nothing
 // left to wait for.
-func (a *alarm) consider(ctx workflow.Context, count activities.ParkedCount) (over bool) {
+func (a *alarm) consider(ctx workflow.Context, count alert.ParkedCount) (over bool) {
 	p := a.Progress
 	if count.Runs == 0 {
 		p.Zeros++
@@ -99,7 +99,7 @@ func (a *alarm) consider(ctx workflow.Context, count activities.ParkedCount) (ov
 		case p.Zeros == 1:
 			p.Pause = secondLook
 		case p.Told > 0:
-			a.tell(ctx, activities.Alert{Kind: activities.AlertCleared, Before: p.Told})
+			a.tell(ctx, alert.Alert{Kind: alert.AlertCleared, Before: p.Told})
 			p.Escalated = false
 			p.Pause = a.atMost(firstLook)
 		default:
@@ -117,16 +117,16 @@ func (a *alarm) consider(ctx workflow.Context, count activities.ParkedCount) (ov
 	switch {
 	case !p.Escalated && a.EscalateAfter > 0 && count.Oldest != nil && now.Sub(count.Oldest.Since) >= a.EscalateAfter:
 		p.Escalated = true
-		a.tell(ctx, activities.Alert{Kind: activities.AlertEscalated, Count: count, Before: p.Told})
+		a.tell(ctx, alert.Alert{Kind: alert.AlertEscalated, Count: count, Before: p.Told})
 	case p.Told == 0, count.Runs != p.Told && !now.Before(p.NextDigest):
-		a.tell(ctx, activities.Alert{Kind: activities.AlertDigest, Count: count, Before: p.Told})
+		a.tell(ctx, alert.Alert{Kind: alert.AlertDigest, Count: count, Before: p.Told})
 	}
 	return false
 }
 
 // tell sends a message and does not wait for it. It stops the one before it,
 // if some channel has not taken that yet: what it says is no longer so.
-func (a *alarm) tell(ctx workflow.Context, alert activities.Alert) {
+func (a *alarm) tell(ctx workflow.Context, message alert.Alert) {
 	if a.stop != nil {
 		a.stop()
 	}
@@ -136,19 +136,19 @@ func (a *alarm) tell(ctx workflow.Context, alert activities.Alert) {
 		wait = min(wait, firstDigest)
 	}
 	p.NextDigest = workflow.Now(ctx).Add(wait)
-	p.Told = alert.Count.Runs
+	p.Told = message.Count.Runs
 
-	alert.Source = a.Report.Source
+	message.Source = a.Report.Source
 	ctx, a.stop = workflow.WithCancel(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		Summary:             fmt.Sprintf("%s, %d parked", alert.Kind, alert.Count.Runs),
+		Summary:             fmt.Sprintf("%s, %d parked", message.Kind, message.Count.Runs),
 		StartToCloseTimeout: time.Minute,
 		// 12 attempts take an hour and a quarter.
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: 10 * time.Second, BackoffCoefficient: 3, MaximumInterval: 10 * time.Minute, MaximumAttempts: 12,
 		},
 	}))
-	var alerts *activities.Alerts
-	a.sending = workflow.ExecuteActivity(ctx, alerts.SendAlert, alert)
+	var alerts *alert.Alerts
+	a.sending = workflow.ExecuteActivity(ctx, alerts.SendAlert, message)
 }
 
 // delivered reports whether no message is on its way any more.

@@ -1,4 +1,4 @@
-package activities
+package worker
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker/failure"
 )
 
 // Pauses tells whether a source is paused.
@@ -31,7 +32,7 @@ func (p *Pauses) PauseOpen(ctx context.Context, source string) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, unavailable(ctx, 0, "ask whether source %q is paused: %v", source, err)
+		return false, failure.Unavailable(ctx, 0, "ask whether source %q is paused: %v", source, err)
 	}
 	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
 }

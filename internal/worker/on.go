@@ -1,4 +1,4 @@
-package workflows
+package worker
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // The types of the errors of a run that no Workflow could take on. It parks

@@ -1,4 +1,4 @@
-package activities
+package forward
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker/failure"
 )
 
 // Forward sends events on to the operator's own services.
@@ -67,7 +68,7 @@ func (f *Forward) ForwardEvent(ctx context.Context, ev event.Event, payload conv
 	}
 	target, ok := f.Targets[ev.Source]
 	if !ok {
-		return permanent(NotConfigured, "source %q has no forward.url in the config; sources that have one: %q",
+		return failure.Permanent(failure.TypeNotConfigured, "source %q has no forward.url in the config; sources that have one: %q",
 			ev.Source, slices.Sorted(maps.Keys(f.Targets)))
 	}
 	to, err := endpoint(target.URL, "forward.url of source "+strconv.Quote(ev.Source))
@@ -95,7 +96,7 @@ func (f *Forward) ForwardEvent(ctx context.Context, ev event.Event, payload conv
 	}
 	if target.Sign != nil {
 		if err := target.Sign(header, ev.WorkflowID(), now(), body); err != nil {
-			return permanent(NotConfigured, "cannot sign for source %q: %v", ev.Source, err)
+			return failure.Permanent(failure.TypeNotConfigured, "cannot sign for source %q: %v", ev.Source, err)
 		}
 	}
 
@@ -118,7 +119,7 @@ func plainBytes(v converter.RawValue) (body []byte, isJSON bool, err error) {
 	case converter.MetadataEncodingBinary:
 		return payload.GetData(), false, nil
 	default:
-		return nil, false, permanent(BadPayload, "the payload has encoding %q; only %q and %q can be forwarded",
+		return nil, false, failure.Permanent(failure.TypeBadPayload, "the payload has encoding %q; only %q and %q can be forwarded",
 			encoding, converter.MetadataEncodingJSON, converter.MetadataEncodingBinary)
 	}
 }

@@ -1,4 +1,4 @@
-package activities
+package forward
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookyard/hookyard/internal/worker/failure"
 )
 
 const (
@@ -45,14 +47,14 @@ func post(ctx context.Context, client *http.Client, endpoint *url.URL, header ht
 	defer cancel()
 	req, err := http.NewRequestWithContext(sending, http.MethodPost, endpoint.String(), bytes.NewReader(body))
 	if err != nil {
-		return permanent(NotConfigured, "cannot make a request to %s", where)
+		return failure.Permanent(failure.TypeNotConfigured, "cannot make a request to %s", where)
 	}
 	req.Header = header
 	header.Set("User-Agent", "Hookyard")
 
 	res, err := withoutRedirects(client).Do(req)
 	if err != nil {
-		return unavailable(ctx, 0, "POST %s: %s", where, withoutURL(err))
+		return failure.Unavailable(ctx, 0, "POST %s: %s", where, withoutURL(err))
 	}
 	defer res.Body.Close()
 	slow := time.AfterFunc(patience, cancel)
@@ -60,20 +62,20 @@ func post(ctx context.Context, client *http.Client, endpoint *url.URL, header ht
 	said, _ := io.ReadAll(io.LimitReader(res.Body, excerpt))
 	_, _ = io.CopyN(io.Discard, res.Body, drain)
 
-	failure := fmt.Sprintf("POST %s: %s", where, status(res.StatusCode))
-	if text := printable(string(said), excerpt); text != "" {
-		failure += ": " + text
+	message := fmt.Sprintf("POST %s: %s", where, status(res.StatusCode))
+	if text := failure.Printable(string(said), excerpt); text != "" {
+		message += ": " + text
 	}
 	switch code := res.StatusCode; {
 	case code/100 == 2:
 		return nil
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly,
 		code == http.StatusTooManyRequests, code/100 == 5:
-		return unavailable(ctx, retryAfter(res.Header, now), "%s", failure)
+		return failure.Unavailable(ctx, retryAfter(res.Header, now), "%s", message)
 	case code/100 == 3:
-		return permanent(Refused, "%s (redirects are not followed: configure the URL it points to)", failure)
+		return failure.Permanent(failure.TypeRefused, "%s (redirects are not followed: configure the URL it points to)", message)
 	default:
-		return permanent(Refused, "%s", failure)
+		return failure.Permanent(failure.TypeRefused, "%s", message)
 	}
 }
 
@@ -82,7 +84,7 @@ func post(ctx context.Context, client *http.Client, endpoint *url.URL, header ht
 func endpoint(raw, what string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, permanent(NotConfigured, "%s is not an http or https URL", what)
+		return nil, failure.Permanent(failure.TypeNotConfigured, "%s is not an http or https URL", what)
 	}
 	return u, nil
 }

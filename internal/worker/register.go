@@ -1,4 +1,4 @@
-package workflows
+package worker
 
 import (
 	"fmt"
@@ -8,9 +8,10 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker/alert"
+	"github.com/hookyard/hookyard/internal/worker/forward"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // Registry is the part of a worker, or of a test environment, that takes
@@ -25,10 +26,10 @@ type Registry interface {
 // Workflow that tells people of parked runs, and that of a pause. The error
 // names a handler that is there twice or without a provider.
 func Register(r Registry, handlers []Handler) error {
-	r.RegisterWorkflowWithOptions(alerting, workflow.RegisterOptions{Name: activities.AlertWorkflow})
+	r.RegisterWorkflowWithOptions(alerting, workflow.RegisterOptions{Name: alert.AlertWorkflow})
 	r.RegisterWorkflowWithOptions(pausing, workflow.RegisterOptions{Name: event.PauseWorkflow})
 	var patterns []Handler
-	seen := map[string]bool{activities.AlertWorkflow: true, event.PauseWorkflow: true}
+	seen := map[string]bool{alert.AlertWorkflow: true, event.PauseWorkflow: true}
 	for _, h := range handlers {
 		if provider, eventType, _ := strings.Cut(h.pattern, "."); provider == "" || eventType == "" {
 			return fmt.Errorf("workflow %q: want \"<provider>.<event type>\", such as \"stripe.invoice.paid\"", h.pattern)
@@ -80,7 +81,7 @@ var stateAttribute = temporal.NewSearchAttributeKeyKeyword(parking.StateAttribut
 func unhandled(ctx workflow.Context, ev event.Event, payload converter.RawValue) error {
 	switch ev.Unhandled {
 	case event.UnhandledForward:
-		var forward *activities.Forward
+		var forward *forward.Forward
 		return workflow.ExecuteActivity(ctx, forward.ForwardEvent, ev, payload).Get(ctx, nil)
 	case event.UnhandledComplete:
 		return workflow.UpsertTypedSearchAttributes(ctx, stateAttribute.ValueSet(TypeUnhandled))

@@ -1,4 +1,4 @@
-package activities
+package alert
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hookyard/hookyard/internal/worker/failure"
 )
 
 // AlertKind is what an Alert says. Histories hold it: one may be added and
@@ -89,7 +91,7 @@ func (a Alert) message(links Links) Message {
 		}
 		m.Title = fmt.Sprintf("%s: %s is parked at %s (%s)", a.Source, orElse(r.EventType, "an event"), r.Step, r.Reason)
 		m.Link = links.run(r.WorkflowID, r.RunID)
-		m.Text = lines(printable(r.Error, 400), "Run: "+orElse(m.Link, r.WorkflowID), list, resume)
+		m.Text = lines(failure.Printable(r.Error, 400), "Run: "+orElse(m.Link, r.WorkflowID), list, resume)
 	case AlertCleared:
 		m.Title = a.Source + ": nothing is parked any more"
 		m.Over = true
@@ -100,7 +102,7 @@ func (a Alert) message(links Links) Message {
 		m.Title = fmt.Sprintf("%s: %s parked (%d at the last message)", a.Source, runs(a.Count.Runs), a.Before)
 		m.Text = lines(a.Count.reasons(), a.Count.oldest(links), list, resume)
 	}
-	m.Title, m.Text = harmless(printable(m.Title, 200)), harmless(m.Text)
+	m.Title, m.Text = harmless(failure.Printable(m.Title, 200)), harmless(m.Text)
 	return m
 }
 

@@ -1,4 +1,4 @@
-package workflows_test
+package worker_test
 
 import (
 	"context"
@@ -11,10 +11,11 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
+	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/workflows"
 )
 
@@ -59,21 +60,21 @@ func TestPauseCanceled(t *testing.T) {
 // TestPoliciesReplaced sees that steps which begin after a change go by it.
 func TestPoliciesReplaced(t *testing.T) {
 	t.Parallel()
-	policies := &workflows.Policies{Default: workflows.Policy{Timeout: time.Minute}}
+	policies := &worker.Policies{Default: worker.Policy{Timeout: time.Minute}}
 	require.Equal(t, time.Minute, timeoutOf(t, policies, "RecordPayment"))
-	policies.Replace(&workflows.Policies{
-		Default:    workflows.Policy{Timeout: time.Hour},
-		ByActivity: map[string]workflows.Policy{"RecordPayment": {Timeout: 2 * time.Hour}},
+	policies.Replace(&worker.Policies{
+		Default:    worker.Policy{Timeout: time.Hour},
+		ByActivity: map[string]worker.Policy{"RecordPayment": {Timeout: 2 * time.Hour}},
 	})
 	require.Equal(t, 2*time.Hour, timeoutOf(t, policies, "RecordPayment"))
 	require.Equal(t, time.Hour, timeoutOf(t, policies, "SendReceipt"))
 }
 
 // timeoutOf returns the timeout that a step is given.
-func timeoutOf(t *testing.T, policies *workflows.Policies, step string) (timeout time.Duration) {
+func timeoutOf(t *testing.T, policies *worker.Policies, step string) (timeout time.Duration) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{policies}})
+	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{policies}})
 	env.RegisterActivityWithOptions(func(ctx context.Context) error {
 		timeout = activity.GetInfo(ctx).StartToCloseTimeout
 		return nil

@@ -1,4 +1,4 @@
-package activities_test
+package forward_test
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,8 +14,10 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 
-	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker/failure"
+	"github.com/hookyard/hookyard/internal/worker/forward"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -32,49 +33,12 @@ func raw(encoding string, data []byte) converter.RawValue {
 }
 
 // forwardTo returns a Forward of the source "acme" to the URL.
-func forwardTo(url string) *activities.Forward {
-	return &activities.Forward{
-		Targets: map[string]activities.Target{"acme": {URL: url}},
+func forwardTo(url string) *forward.Forward {
+	return &forward.Forward{
+		Targets: map[string]forward.Target{"acme": {URL: url}},
 		Now:     func() time.Time { return noon },
 	}
 }
-
-// inbox is a server that keeps what it got and answers as it is told.
-type inbox struct {
-	*httptest.Server
-	mu       sync.Mutex
-	requests []*http.Request
-	bodies   [][]byte
-}
-
-func newInbox(t *testing.T, answer http.HandlerFunc) *inbox {
-	t.Helper()
-	in := &inbox{}
-	in.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		in.mu.Lock()
-		in.requests, in.bodies = append(in.requests, r), append(in.bodies, body)
-		in.mu.Unlock()
-		answer(w, r)
-	}))
-	t.Cleanup(in.Close)
-	return in
-}
-
-// only returns the one request that came in.
-func (in *inbox) only(t *testing.T) (*http.Request, []byte) {
-	t.Helper()
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	require.Len(t, in.requests, 1)
-	return in.requests[0], in.bodies[0]
-}
-
-func accept(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }
 
 func TestForwardKeepsTheBytes(t *testing.T) {
 	t.Parallel()
@@ -87,11 +51,11 @@ func TestForwardKeepsTheBytes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := newInbox(t, accept)
+			in := peers.NewInbox(t, peers.Accept)
 			ev := acme()
 			ev.ContentType = tt.contentType
 			require.NoError(t, run(t, forwardTo(in.URL+"/hooks?k=v").ForwardEvent, ev, raw(tt.encoding, []byte(tt.body))))
-			req, body := in.only(t)
+			req, body := in.Only(t)
 			require.Equal(t, []byte(tt.body), append([]byte{}, body...))
 			require.EqualValues(t, len(tt.body), req.ContentLength)
 			require.Equal(t, []string{tt.sent}, req.Header["Content-Type"])
@@ -103,7 +67,7 @@ func TestForwardKeepsTheBytes(t *testing.T) {
 
 func TestForwardHeaders(t *testing.T) {
 	t.Parallel()
-	in := newInbox(t, accept)
+	in := peers.NewInbox(t, peers.Accept)
 	f := forwardTo(strings.Replace(in.URL, "http://", "http://me:word@", 1))
 	target := f.Targets["acme"]
 	target.Sign = func(h http.Header, id string, at time.Time, body []byte) error {
@@ -117,7 +81,7 @@ func TestForwardHeaders(t *testing.T) {
 	ev.Type = "orders/100%\r\né"
 	require.NoError(t, run(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
 
-	req, _ := in.only(t)
+	req, _ := in.Only(t)
 	for name, want := range map[string]string{
 		"Webhook-Id":          "acme:msg_1",
 		"Webhook-Timestamp":   "2026-03-01T12:00:00Z",
@@ -135,9 +99,9 @@ func TestForwardHeaders(t *testing.T) {
 
 	ev = acme()
 	ev.Type = ""
-	plain := newInbox(t, accept)
+	plain := peers.NewInbox(t, peers.Accept)
 	require.NoError(t, run(t, forwardTo(plain.URL).ForwardEvent, ev, raw("json/plain", []byte("{}"))))
-	req, _ = plain.only(t)
+	req, _ = plain.Only(t)
 	require.NotContains(t, req.Header, "Hookyard-Event-Type")
 }
 
@@ -145,8 +109,8 @@ func TestForwardOutcomes(t *testing.T) {
 	t.Parallel()
 	const (
 		ok          = ""
-		unavailable = activities.Unavailable
-		refused     = activities.Refused
+		unavailable = failure.TypeUnavailable
+		refused     = failure.TypeRefused
 	)
 	for _, tt := range []struct {
 		name       string
@@ -186,7 +150,7 @@ func TestForwardOutcomes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := newInbox(t, func(w http.ResponseWriter, r *http.Request) {
+			in := peers.NewInbox(t, func(w http.ResponseWriter, r *http.Request) {
 				if tt.retryAfter != "" {
 					w.Header().Set("Retry-After", tt.retryAfter)
 				}
@@ -195,7 +159,7 @@ func TestForwardOutcomes(t *testing.T) {
 			})
 			secret := strings.Replace(in.URL, "http://", "http://user:secret@", 1) + "/secret?token=secret#secret"
 			err := run(t, forwardTo(secret).ForwardEvent, acme(), raw("json/plain", []byte("{}")))
-			in.only(t) // a redirect is not followed
+			in.Only(t) // a redirect is not followed
 			if tt.want == ok {
 				require.NoError(t, err)
 				return
@@ -218,11 +182,11 @@ func TestForwardQuotesTheAnswer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := newInbox(t, func(w http.ResponseWriter, _ *http.Request) {
+			in := peers.NewInbox(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(http.StatusNotFound)
 				_, _ = io.WriteString(w, tt.body)
 			})
-			failure := requireFailure(t, run(t, forwardTo(in.URL).ForwardEvent, acme(), raw("json/plain", nil)), activities.Refused)
+			failure := requireFailure(t, run(t, forwardTo(in.URL).ForwardEvent, acme(), raw("json/plain", nil)), failure.TypeRefused)
 			require.Equal(t, "POST "+in.URL+": "+tt.want, failure.Message())
 		})
 	}
@@ -231,7 +195,7 @@ func TestForwardQuotesTheAnswer(t *testing.T) {
 func TestForwardWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	released := make(chan struct{})
-	hangs := newInbox(t, func(_ http.ResponseWriter, r *http.Request) {
+	hangs := peers.NewInbox(t, func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 		case <-released:
@@ -240,7 +204,7 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 	t.Cleanup(func() { close(released) }) // before the server closes
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	drops := newInbox(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	drops := peers.NewInbox(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 
 	for _, tt := range []struct{ name, url, says string }{
 		{"too late", hangs.URL + "/secret", "no answer in time"},
@@ -249,8 +213,8 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := forwardTo(tt.url)
-			f.Targets["acme"] = activities.Target{URL: tt.url, Timeout: 100 * time.Millisecond}
-			failure := requireFailure(t, run(t, f.ForwardEvent, acme(), raw("json/plain", nil)), activities.Unavailable)
+			f.Targets["acme"] = forward.Target{URL: tt.url, Timeout: 100 * time.Millisecond}
+			failure := requireFailure(t, run(t, f.ForwardEvent, acme(), raw("json/plain", nil)), failure.TypeUnavailable)
 			require.Contains(t, failure.Message(), tt.says)
 			require.NotContains(t, failure.Message(), "secret")
 		})
@@ -265,7 +229,7 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 func TestForwardDoesNotWaitForTheWholeBody(t *testing.T) {
 	t.Parallel()
 	released := make(chan struct{})
-	in := newInbox(t, func(w http.ResponseWriter, r *http.Request) {
+	in := peers.NewInbox(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		w.(http.Flusher).Flush()
 		select {
@@ -282,43 +246,44 @@ func TestForwardDoesNotWaitForTheWholeBody(t *testing.T) {
 
 func TestForwardRefusesBeforeSending(t *testing.T) {
 	t.Parallel()
-	target := func(x activities.Target) *activities.Forward {
-		return &activities.Forward{Targets: map[string]activities.Target{"acme": x, "other": {}}}
+	target := func(x forward.Target) *forward.Forward {
+		return &forward.Forward{Targets: map[string]forward.Target{"acme": x, "other": {}}}
 	}
-	in := newInbox(t, accept)
+	in := peers.NewInbox(t, peers.Accept)
 	signs := func(http.Header, string, time.Time, []byte) error { return errors.New("the key is too short") }
 	json := raw("json/plain", []byte("{}"))
 	stranger := acme()
 	stranger.Source = "stranger"
 	for _, tt := range []struct {
 		name    string
-		forward *activities.Forward
+		forward *forward.Forward
 		ev      event.Event
 		payload converter.RawValue
 		kind    string
 		says    string
 	}{
-		{"nil", nil, acme(), json, activities.NotConfigured, `source "acme" has no forward.url in the config; sources that have one: []`},
-		{"an unknown source", target(activities.Target{URL: in.URL}), stranger, json, activities.NotConfigured, `source "stranger" has no forward.url in the config; sources that have one: ["acme" "other"]`},
-		{"no URL", target(activities.Target{}), acme(), json, activities.NotConfigured, `forward.url of source "acme" is not an http or https URL`},
-		{"a URL that does not parse", target(activities.Target{URL: "http://secret\x00"}), acme(), json, activities.NotConfigured, `forward.url of source "acme" is not an http or https URL`},
-		{"another scheme", target(activities.Target{URL: "ftp://secret/"}), acme(), json, activities.NotConfigured, `forward.url of source "acme" is not an http or https URL`},
-		{"cannot sign", target(activities.Target{URL: in.URL, Sign: signs}), acme(), json, activities.NotConfigured, `cannot sign for source "acme": the key is too short`},
-		{"encrypted", target(activities.Target{URL: in.URL}), acme(), raw("binary/encrypted", []byte("?")), activities.BadPayload, `the payload has encoding "binary/encrypted"; only "json/plain" and "binary/plain" can be forwarded`},
-		{"no payload", target(activities.Target{URL: in.URL}), acme(), raw("binary/null", nil), activities.BadPayload, `the payload has encoding "binary/null"; only "json/plain" and "binary/plain" can be forwarded`},
+		{"nil", nil, acme(), json, failure.TypeNotConfigured, `source "acme" has no forward.url in the config; sources that have one: []`},
+		{"an unknown source", target(forward.Target{URL: in.URL}), stranger, json, failure.TypeNotConfigured, `source "stranger" has no forward.url in the config; sources that have one: ["acme" "other"]`},
+		{"no URL", target(forward.Target{}), acme(), json, failure.TypeNotConfigured, `forward.url of source "acme" is not an http or https URL`},
+		{"a URL that does not parse", target(forward.Target{URL: "http://secret\x00"}), acme(), json, failure.TypeNotConfigured, `forward.url of source "acme" is not an http or https URL`},
+		{"another scheme", target(forward.Target{URL: "ftp://secret/"}), acme(), json, failure.TypeNotConfigured, `forward.url of source "acme" is not an http or https URL`},
+		{"cannot sign", target(forward.Target{URL: in.URL, Sign: signs}), acme(), json, failure.TypeNotConfigured, `cannot sign for source "acme": the key is too short`},
+		{"encrypted", target(forward.Target{URL: in.URL}), acme(), raw("binary/encrypted", []byte("?")), failure.TypeBadPayload, `the payload has encoding "binary/encrypted"; only "json/plain" and "binary/plain" can be forwarded`},
+		{"no payload", target(forward.Target{URL: in.URL}), acme(), raw("binary/null", nil), failure.TypeBadPayload, `the payload has encoding "binary/null"; only "json/plain" and "binary/plain" can be forwarded`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			failure := requireFailure(t, run(t, tt.forward.ForwardEvent, tt.ev, tt.payload), tt.kind)
 			require.Equal(t, tt.says, failure.Message())
 		})
 	}
-	require.Empty(t, in.requests)
-	requireFailure(t, forwardTo(in.URL).ForwardEvent(t.Context(), acme(), converter.RawValue{}), activities.BadPayload)
+	requests, _ := in.Requests()
+	require.Empty(t, requests)
+	requireFailure(t, forwardTo(in.URL).ForwardEvent(t.Context(), acme(), converter.RawValue{}), failure.TypeBadPayload)
 }
 
 func TestForwardLeavesTheClientAlone(t *testing.T) {
 	t.Parallel()
-	in := newInbox(t, accept)
+	in := peers.NewInbox(t, peers.Accept)
 	f := forwardTo(in.URL)
 	var used bool
 	f.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {

@@ -1,4 +1,4 @@
-package workflows
+package worker
 
 import (
 	"go.temporal.io/sdk/converter"

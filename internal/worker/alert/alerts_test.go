@@ -1,4 +1,4 @@
-package activities_test
+package alert_test
 
 import (
 	"context"
@@ -23,15 +23,19 @@ import (
 	"go.temporal.io/sdk/workflow"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/internal/worker/alert"
+	"github.com/hookyard/hookyard/internal/worker/failure"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 // hidden is in every URL of these tests, and must be in nothing else.
 const hidden = "T0k3n"
 
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
 // to returns the channel that posts JSON to the server.
-func to(t *testing.T, ref, serverURL string) *activities.Channel {
-	c, err := activities.OpenChannel(ref, "generic+"+serverURL+"/"+hidden+"?template=json&$token="+hidden)
+func to(t *testing.T, ref, serverURL string) *alert.Channel {
+	c, err := alert.OpenChannel(ref, "generic+"+serverURL+"/"+hidden+"?template=json&$token="+hidden)
 	require.NoError(t, err)
 	return c
 }
@@ -44,17 +48,17 @@ type temporalOf struct {
 
 	mu      sync.Mutex
 	started []client.StartWorkflowOptions
-	input   activities.AlertInput
+	input   alert.AlertInput
 }
 
 func (f *temporalOf) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if name != activities.AlertWorkflow {
+	if name != alert.AlertWorkflow {
 		return nil, fmt.Errorf("started %v", name)
 	}
 	f.started = append(f.started, o)
-	f.input = args[0].(activities.AlertInput)
+	f.input = args[0].(alert.AlertInput)
 	return nil, f.fails
 }
 
@@ -95,11 +99,11 @@ func parkedRun(id, reason string, started time.Time, steps ...time.Time) *workfl
 func TestReportParked(t *testing.T) {
 	t.Parallel()
 	fake := &temporalOf{}
-	a := &activities.Alerts{
-		Channels: []*activities.Channel{to(t, "env:A", "http://127.0.0.1:1")}, Client: fake, TaskQueue: "queue",
+	a := &alert.Alerts{
+		Channels: []*alert.Channel{to(t, "env:A", "http://127.0.0.1:1")}, Client: fake, TaskQueue: "queue",
 		DigestEvery: time.Minute, EscalateAfter: time.Hour,
 	}
-	report := activities.ParkedReport{Source: "stripe", WorkflowID: "stripe:evt_1", Step: "SendReceipt", Reason: "exhausted"}
+	report := alert.ParkedReport{Source: "stripe", WorkflowID: "stripe:evt_1", Step: "SendReceipt", Reason: "exhausted"}
 	require.NoError(t, run(t, a.ReportParked, report))
 	require.Len(t, fake.started, 1)
 	o := fake.started[0]
@@ -107,27 +111,27 @@ func TestReportParked(t *testing.T) {
 	require.Equal(t, "queue", o.TaskQueue)
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, o.WorkflowIDConflictPolicy)
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, o.WorkflowIDReusePolicy)
-	require.Equal(t, activities.AlertInput{Report: report, DigestEvery: time.Minute, EscalateAfter: time.Hour}, fake.input)
+	require.Equal(t, alert.AlertInput{Report: report, DigestEvery: time.Minute, EscalateAfter: time.Hour}, fake.input)
 
 	fake.fails = errors.New("connection refused")
-	requireFailure(t, run(t, a.ReportParked, report), activities.Unavailable)
+	requireFailure(t, run(t, a.ReportParked, report), failure.TypeUnavailable)
 }
 
 func TestReportParkedToNobody(t *testing.T) {
 	t.Parallel()
 	fake := &temporalOf{}
-	require.NoError(t, run(t, (&activities.Alerts{Client: fake}).ReportParked, activities.ParkedReport{Source: "stripe"}))
+	require.NoError(t, run(t, (&alert.Alerts{Client: fake}).ReportParked, alert.ParkedReport{Source: "stripe"}))
 	require.Empty(t, fake.started)
-	require.NoError(t, run(t, (*activities.Alerts)(nil).ReportParked, activities.ParkedReport{Source: "stripe"}))
+	require.NoError(t, run(t, (*alert.Alerts)(nil).ReportParked, alert.ParkedReport{Source: "stripe"}))
 }
 
-func countParked(t *testing.T, fake *temporalOf, source string) (activities.ParkedCount, error) {
+func countParked(t *testing.T, fake *temporalOf, source string) (alert.ParkedCount, error) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
-	a := &activities.Alerts{Client: fake}
+	a := &alert.Alerts{Client: fake}
 	env.RegisterActivity(a)
 	result, err := env.ExecuteActivity(a.CountParked, source)
-	var counted activities.ParkedCount
+	var counted alert.ParkedCount
 	if err == nil {
 		require.NoError(t, result.Get(&counted))
 	}
@@ -139,7 +143,7 @@ func TestCountParked(t *testing.T) {
 	fake := &temporalOf{}
 	counted, err := countParked(t, fake, `a"b\`)
 	require.NoError(t, err)
-	require.Equal(t, activities.ParkedCount{}, counted)
+	require.Equal(t, alert.ParkedCount{}, counted)
 	require.Equal(t, []string{`HookState="parked" AND HookSource="a\"b\\" AND ExecutionStatus="Running"`}, fake.queries)
 
 	// More than a page of them, and the oldest is the one parked first, which
@@ -150,10 +154,10 @@ func TestCountParked(t *testing.T) {
 	fake.runs[7] = parkedRun("stripe:old", "permanent", noon.Add(-2*time.Minute), noon, noon.Add(-time.Minute))
 	counted, err = countParked(t, fake, "stripe")
 	require.NoError(t, err)
-	require.Equal(t, activities.ParkedCount{
+	require.Equal(t, alert.ParkedCount{
 		Runs:    600,
 		Reasons: map[string]int{"exhausted": 599, "permanent": 1},
-		Oldest:  &activities.ParkedRun{WorkflowID: "stripe:old", RunID: "run-stripe:old", Since: noon.Add(-time.Minute)},
+		Oldest:  &alert.ParkedRun{WorkflowID: "stripe:old", RunID: "run-stripe:old", Since: noon.Add(-time.Minute)},
 	}, counted)
 
 	// Without a memo it is as if they had parked at their start.
@@ -164,12 +168,12 @@ func TestCountParked(t *testing.T) {
 
 	fake.fails = errors.New("rate limit")
 	_, err = countParked(t, fake, "stripe")
-	requireFailure(t, err, activities.Unavailable)
+	requireFailure(t, err, failure.TypeUnavailable)
 }
 
-var parkedAlert = activities.Alert{
-	Kind: activities.AlertParked, Source: "stripe", Count: activities.ParkedCount{Runs: 1},
-	Report: &activities.ParkedReport{
+var parkedAlert = alert.Alert{
+	Kind: alert.AlertParked, Source: "stripe", Count: alert.ParkedCount{Runs: 1},
+	Report: &alert.ParkedReport{
 		Source: "stripe", EventType: "invoice.paid", WorkflowID: "stripe:evt_1", RunID: "r1",
 		Step: "SendReceipt", Reason: "exhausted", Error: "mail server: 421\r\n<!channel> @everyone " + strings.Repeat("x", 2000),
 	},
@@ -186,7 +190,7 @@ func decoded(t *testing.T, body []byte) posted {
 
 func TestSendAlert(t *testing.T) {
 	t.Parallel()
-	oldest := &activities.ParkedRun{WorkflowID: "stripe:evt_9", RunID: "r9", Since: noon}
+	oldest := &alert.ParkedRun{WorkflowID: "stripe:evt_9", RunID: "r9", Since: noon}
 	reasons := map[string]int{"permanent": 2, "exhausted": 338}
 	const (
 		ui   = "https://ui.example.com/namespaces/default/workflows"
@@ -195,7 +199,7 @@ func TestSendAlert(t *testing.T) {
 			"All that are parked: " + list + "\nOnce the cause is gone: hookyard resume --all --source stripe"
 	)
 	for _, tt := range []struct {
-		alert activities.Alert
+		alert alert.Alert
 		want  posted
 	}{
 		{parkedAlert, posted{
@@ -204,24 +208,24 @@ func TestSendAlert(t *testing.T) {
 				"\nRun: " + ui + "/stripe:evt_1/r1/history\nAll that are parked: " + list +
 				"\nOnce the cause is gone: hookyard resume --all --source stripe",
 		}},
-		{activities.Alert{Kind: activities.AlertDigest, Before: 1, Count: activities.ParkedCount{Runs: 340, Reasons: reasons, Oldest: oldest}}, posted{
+		{alert.Alert{Kind: alert.AlertDigest, Before: 1, Count: alert.ParkedCount{Runs: 340, Reasons: reasons, Oldest: oldest}}, posted{
 			Title: "stripe: 340 runs are parked (1 at the last message)", Link: list, Message: rest,
 		}},
-		{activities.Alert{Kind: activities.AlertEscalated, Count: activities.ParkedCount{Runs: 1, Reasons: reasons, Oldest: oldest}}, posted{
+		{alert.Alert{Kind: alert.AlertEscalated, Count: alert.ParkedCount{Runs: 1, Reasons: reasons, Oldest: oldest}}, posted{
 			Title: "stripe: 1 run is still parked, the oldest since 2026-03-01 12:00:00 UTC", Link: list, Message: rest,
 		}},
-		{activities.Alert{Kind: activities.AlertCleared, Before: 340}, posted{
+		{alert.Alert{Kind: alert.AlertCleared, Before: 340}, posted{
 			Title: "stripe: nothing is parked any more", Link: list, Over: "true",
 		}},
 	} {
-		in := newInbox(t, accept)
-		a := &activities.Alerts{
-			Channels: []*activities.Channel{to(t, "env:A", in.URL)},
-			Links:    activities.Links{WebUI: "https://ui.example.com", Namespace: "default"},
+		in := peers.NewInbox(t, peers.Accept)
+		a := &alert.Alerts{
+			Channels: []*alert.Channel{to(t, "env:A", in.URL)},
+			Links:    alert.Links{WebUI: "https://ui.example.com", Namespace: "default"},
 		}
 		tt.alert.Source = "stripe"
 		require.NoError(t, run(t, a.SendAlert, tt.alert))
-		req, body := in.only(t)
+		req, body := in.Only(t)
 		require.Equal(t, "/"+hidden, req.URL.Path)
 		tt.want.Source, tt.want.Key = "stripe", "hookyard/alerts/stripe"
 		if tt.want.Over == "" {
@@ -236,25 +240,25 @@ func TestSendAlert(t *testing.T) {
 // link to them.
 func TestSendAlertWithoutWebUI(t *testing.T) {
 	t.Parallel()
-	in := newInbox(t, accept)
-	a := &activities.Alerts{Channels: []*activities.Channel{to(t, "env:A", in.URL)}}
+	in := peers.NewInbox(t, peers.Accept)
+	a := &alert.Alerts{Channels: []*alert.Channel{to(t, "env:A", in.URL)}}
 	require.NoError(t, run(t, a.SendAlert, parkedAlert))
-	_, body := in.only(t)
+	_, body := in.Only(t)
 	require.Contains(t, decoded(t, body).Message, "\nRun: stripe:evt_1\nOnce the cause is gone")
 }
 
 // TestSendAlertRetriesWhatFailed runs it as Temporal does, attempt by attempt.
 func TestSendAlertRetriesWhatFailed(t *testing.T) {
 	t.Parallel()
-	up, attempts := newInbox(t, accept), 0
-	down := newInbox(t, func(w http.ResponseWriter, _ *http.Request) {
+	up, attempts := peers.NewInbox(t, peers.Accept), 0
+	down := peers.NewInbox(t, func(w http.ResponseWriter, _ *http.Request) {
 		if attempts++; attempts < 3 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(hidden))
 		}
 	})
 	gone := to(t, "env:GONE", "http://127.0.0.1:1")
-	a := &activities.Alerts{Channels: []*activities.Channel{to(t, "env:UP", up.URL), to(t, "env:DOWN", down.URL), gone}}
+	a := &alert.Alerts{Channels: []*alert.Channel{to(t, "env:UP", up.URL), to(t, "env:DOWN", down.URL), gone}}
 
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
@@ -268,8 +272,10 @@ func TestSendAlertRetriesWhatFailed(t *testing.T) {
 	failed := env.GetWorkflowError()
 	require.ErrorContains(t, failed, "1 of 3 channels did not take the message: generic (env:GONE): it failed: connection refused")
 	require.NotContains(t, failed.Error(), hidden)
-	require.Len(t, up.requests, 1)
-	require.Len(t, down.requests, 3)
+	took, _ := up.Requests()
+	require.Len(t, took, 1)
+	refused, _ := down.Requests()
+	require.Len(t, refused, 3)
 }
 
 // TestChannelsKeepTheirSecret makes channels fail in every way there is, and
@@ -277,12 +283,12 @@ func TestSendAlertRetriesWhatFailed(t *testing.T) {
 func TestChannelsKeepTheirSecret(t *testing.T) {
 	t.Parallel()
 	answer := func(status int, body string) string {
-		return newInbox(t, func(w http.ResponseWriter, _ *http.Request) {
+		return peers.NewInbox(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
 			_, _ = w.Write([]byte(body))
 		}).URL
 	}
-	mail := newMailServer(t, map[string]string{"RCPT": "550 no " + hidden + " here"})
+	mail := peers.NewMailServer(t, map[string]string{"RCPT": "550 no " + hidden + " here"})
 	for _, tt := range []struct{ url, says string }{
 		{"generic+" + answer(401, "no "+hidden) + "/" + hidden, "it failed: 401"},
 		{"generic+" + answer(429, "") + "/?key=" + hidden + "&401=1", "it failed: 429"},
@@ -293,13 +299,13 @@ func TestChannelsKeepTheirSecret(t *testing.T) {
 		{mail.URL + "/?usestarttls=no&from=a@example.com&to=" + hidden + "@example.com", "it failed: 550"},
 		{"ntfy://user:" + hidden + "@127.0.0.1:1/topic?scheme=http", "it failed"},
 	} {
-		c, err := activities.OpenChannel("env:A", tt.url)
+		c, err := alert.OpenChannel("env:A", tt.url)
 		require.NoError(t, err, tt.url)
-		err = c.Send(t.Context(), activities.Message{Title: "t", Text: "x"})
+		err = c.Send(t.Context(), alert.Message{Title: "t", Text: "x"})
 		require.ErrorContains(t, err, tt.says)
 		var log strings.Builder
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "err", err, "channel", c)
-		for _, text := range []string{err.Error(), log.String(), fmt.Sprintf("%v %+v %#v %s", c, []any{c}, c, activities.Alerts{Channels: []*activities.Channel{c}}.Channels)} {
+		for _, text := range []string{err.Error(), log.String(), fmt.Sprintf("%v %+v %#v %s", c, []any{c}, c, alert.Alerts{Channels: []*alert.Channel{c}}.Channels)} {
 			require.NotContains(t, strings.ToLower(text), strings.ToLower(hidden), "%s", tt.url)
 			require.NotContains(t, text, "snake_case")
 		}
@@ -318,7 +324,7 @@ func TestOpenChannelRefuses(t *testing.T) {
 		"pagerduty:///" + hidden:  `it is not what "pagerduty" URLs look like`,
 		"slack+https://" + hidden: `it is not what "slack" URLs look like`,
 	} {
-		_, err := activities.OpenChannel("env:A", url)
+		_, err := alert.OpenChannel("env:A", url)
 		require.ErrorContains(t, err, says, "%q", url)
 		require.NotContains(t, err.Error(), hidden)
 	}
@@ -328,7 +334,7 @@ func TestOpenChannelRefuses(t *testing.T) {
 		"matrix://user:password@127.0.0.1:1/", // would sign in
 		"discord://token@123456789",
 	} {
-		c, err := activities.OpenChannel("env:A", url)
+		c, err := alert.OpenChannel("env:A", url)
 		require.NoError(t, err, url)
 		require.Contains(t, c.Name(), " (env:A)")
 	}
@@ -338,19 +344,17 @@ func TestOpenChannelRefuses(t *testing.T) {
 // event type holds.
 func TestSendMail(t *testing.T) {
 	t.Parallel()
-	server := newMailServer(t, nil)
-	c, err := activities.OpenChannel("env:A", server.URL+"/?usestarttls=no&from=a@example.com&to=b@example.com")
+	server := peers.NewMailServer(t, nil)
+	c, err := alert.OpenChannel("env:A", server.URL+"/?usestarttls=no&from=a@example.com&to=b@example.com")
 	require.NoError(t, err)
-	alert := parkedAlert
-	report := *alert.Report
+	message := parkedAlert
+	report := *message.Report
 	report.EventType = "a\r\nBcc: everybody@example.com"
-	alert.Report = &report
-	require.NoError(t, run(t, (&activities.Alerts{Channels: []*activities.Channel{c}}).SendAlert, alert))
-	server.mu.Lock()
-	defer server.mu.Unlock()
-	require.Len(t, server.mails, 1)
-	require.Contains(t, server.mails[0], "Subject: stripe: a Bcc: everybody@example.com is parked at SendReceipt (exhausted)")
-	require.NotContains(t, server.mails[0], "\nBcc:")
+	message.Report = &report
+	require.NoError(t, run(t, (&alert.Alerts{Channels: []*alert.Channel{c}}).SendAlert, message))
+	require.Len(t, server.Mails(), 1)
+	require.Contains(t, server.Mails()[0], "Subject: stripe: a Bcc: everybody@example.com is parked at SendReceipt (exhausted)")
+	require.NotContains(t, server.Mails()[0], "\nBcc:")
 }
 
 // TestChannelThatHangs sees that a service that never answers takes neither
@@ -358,7 +362,7 @@ func TestSendMail(t *testing.T) {
 func TestChannelThatHangs(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	in := newInbox(t, func(http.ResponseWriter, *http.Request) { <-release })
+	in := peers.NewInbox(t, func(http.ResponseWriter, *http.Request) { <-release })
 	c := to(t, "env:A", in.URL)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -367,7 +371,7 @@ func TestChannelThatHangs(t *testing.T) {
 	var sending sync.WaitGroup
 	for range 10 {
 		sending.Go(func() {
-			err := c.Send(ctx, activities.Message{Title: "t"})
+			err := c.Send(ctx, alert.Message{Title: "t"})
 			mu.Lock()
 			defer mu.Unlock()
 			switch err.Error() {
@@ -382,6 +386,6 @@ func TestChannelThatHangs(t *testing.T) {
 	require.Equal(t, []int{4, 6}, []int{hung, refused})
 	close(release)
 	require.Eventually(t, func() bool {
-		return c.Send(t.Context(), activities.Message{Title: "t"}) == nil
+		return c.Send(t.Context(), alert.Message{Title: "t"}) == nil
 	}, 10*time.Second, 10*time.Millisecond, "they are free again")
 }

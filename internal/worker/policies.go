@@ -1,7 +1,6 @@
-package workflows
+package worker
 
 import (
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -9,7 +8,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/hookyard/hookyard/workflows/parking"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // Policy is how one Activity is attempted.
@@ -82,12 +81,4 @@ func (o *policiesOutbound) ExecuteActivity(ctx workflow.Context, activityType st
 		options.StartToCloseTimeout = policy.Timeout
 	}
 	return o.Next.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activityType, args...)
-}
-
-// summarized returns a context whose Activities show the text beside their
-// name in the Web UI's timeline.
-func summarized(ctx workflow.Context, text string) workflow.Context {
-	options := workflow.GetActivityOptions(ctx)
-	options.Summary = strings.ToValidUTF8(text[:min(len(text), 200)], "")
-	return workflow.WithActivityOptions(ctx, options)
 }
