@@ -7,19 +7,23 @@ import (
 	"strings"
 )
 
-// senderOf returns the address that a request comes from: the peer's, or
-// behind trusted proxies the last one in X-Forwarded-For that is none of them.
-// What a stranger writes there is never believed. The zero address, which is
-// on no list, stands for one that cannot be told.
-func (l *live) senderOf(r *http.Request) netip.Addr {
+// senderOf returns the address that a request comes from. That is the address
+// of the peer. Where the peer is a trusted proxy, it is the last address in
+// X-Forwarded-For that is not a trusted proxy itself. Only trusted proxies are
+// believed, so a sender cannot choose its address. The result is the zero
+// address, which is on no list, where the address cannot be told.
+func (s *snapshot) senderOf(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
 	address := peer.Addr().Unmap()
+	if !s.trusts(address) {
+		return address
+	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
-		if !l.trusts(address) {
+		if !s.trusts(address) {
 			return address
 		}
 		if hop = strings.TrimSpace(hop); hop == "" {
@@ -34,6 +38,6 @@ func (l *live) senderOf(r *http.Request) netip.Addr {
 	return address
 }
 
-func (l *live) trusts(address netip.Addr) bool {
-	return slices.ContainsFunc(l.proxies, func(p netip.Prefix) bool { return p.Contains(address) })
+func (s *snapshot) trusts(address netip.Addr) bool {
+	return slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(address) })
 }

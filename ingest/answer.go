@@ -92,7 +92,7 @@ func refuseUnverified(source *Source, cause error) *refusal {
 	if provider.Reason(cause) == "" {
 		return refuse(notChecked, cause)
 	}
-	r := &refusal{reason: notVerified, cause: cause, answer: source.Refused()}
+	r := &refusal{reason: notVerified, cause: cause, answer: source.Provider.Refused()}
 	if errors.Is(cause, provider.ErrStale) {
 		r.reason = staleDelivery
 	}
@@ -130,7 +130,7 @@ func writeAnswer(w http.ResponseWriter, a *provider.Answer) int {
 }
 
 func writeOutcome(w http.ResponseWriter, source *Source, o outcome) int {
-	if success := source.Success(); success != nil {
+	if success := source.Provider.Success(); success != nil {
 		return writeAnswer(w, success)
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -76,7 +76,7 @@ func FuzzDelivery(f *testing.F) {
 	w := newWatched(f, fuzzedEdge)
 	providers := []string{"stripe", "github", "shopify", "slack", "standard-webhooks"}
 	for i, name := range providers {
-		body, _, _ := w.sources[name].Sample("")
+		body, _, _ := w.sources[name].Provider.Sample("")
 		f.Add(uint8(i), "?a=b", "Content-Type", "application/json", body, uint16(0), uint8(0))
 		f.Add(uint8(i), "", "X-GitHub-Event", "push", body, uint16(7), uint8(1))
 		f.Add(uint8(i), "/", "Content-Type", "application/x-www-form-urlencoded", []byte("payload=%7B%22type%22%3A1%7D&trigger_id=%ff"), uint16(0), uint8(2))
@@ -95,7 +95,7 @@ func FuzzDelivery(f *testing.F) {
 			d.Header.Set(needed, "id-1")
 		}
 		d.Header.Set(name, value)
-		if w.sources[source].Sign(d) != nil {
+		if w.sources[source].Provider.Sign(d) != nil {
 			return // what is signed is not all there
 		}
 		change(d, int(flip))

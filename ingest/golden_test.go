@@ -155,7 +155,7 @@ func signRequest(t *testing.T, sources map[string]*ingest.Source, r *http.Reques
 	source := sources[strings.TrimPrefix(r.URL.Path, "/webhooks/")]
 	require.NotNil(t, source)
 	d := &provider.Delivery{Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body, ReceivedAt: clock}
-	require.NoError(t, source.Sign(d))
+	require.NoError(t, source.Provider.Sign(d))
 	r.Body = io.NopCloser(bytes.NewReader(d.Body))
 }
 

@@ -90,7 +90,7 @@ func benchmarkEdge(b *testing.B, size int) (http.Handler, *provider.Delivery) {
 
 	d := provider.SampleDelivery("", []byte(paddedInvoice(size)))
 	d.ReceivedAt = clock
-	require.NoError(b, sources["stripe"].Sign(d))
+	require.NoError(b, sources["stripe"].Provider.Sign(d))
 	logger := slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // the line is to be written, as in production
 	return ingest.New(ingest.Options{
 		Sources: sources,

@@ -35,7 +35,7 @@ func (s *Server) keepHandedOver(source *Source, secret string) error {
 		return fmt.Errorf("the secret that the provider handed over: %w", err)
 	}
 	s.logger.Warn("the provider handed over a secret; if it was you who asked it to, add the reference to the source's secrets and reload, else delete the file",
-		"source", source.name, "provider", source.Name(), "file", file, "secrets", "file:"+file)
+		"source", source.name, "provider", source.Provider.Name(), "file", file, "secrets", "file:"+file)
 	return nil
 }
 

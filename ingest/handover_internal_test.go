@@ -21,7 +21,7 @@ func TestKeepHandedOver(t *testing.T) {
 	asana, _ := catalog.Lookup("asana")
 	r, err := asana.Bind(provider.Binding{})
 	require.NoError(t, err)
-	source := &Source{name: "asana", Receiver: r}
+	source := &Source{name: "asana", Provider: r}
 
 	var log bytes.Buffer
 	folder := filepath.Join(t.TempDir(), "made", "when needed")

@@ -46,7 +46,7 @@ func newMask(source *Source, paths []string) *mask {
 	for _, path := range paths {
 		m.paths = append(m.paths, strings.Split(path, "."))
 	}
-	signature := source.Spec().Signature
+	signature := source.Provider.Spec().Signature
 	for _, name := range signature.Header {
 		name, _, _ = strings.Cut(name, "{") // NAME-{1..100}
 		m.headers = append(m.headers, http.CanonicalHeaderKey(name))
@@ -77,7 +77,7 @@ func (s *Server) logDelivery(ctx context.Context, source *Source, d *provider.De
 	}
 	m := newMask(source, paths)
 	s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery as it came",
-		slog.String("source", source.name), slog.String("provider", source.Name()),
+		slog.String("source", source.name), slog.String("provider", source.Provider.Name()),
 		slog.String("method", d.Method), slog.String("url", m.url(d.URL)),
 		slog.Any("headers", m.header(d.Header)),
 		slog.Int("body_bytes", len(d.Body)), slog.String("payload", m.body(d.Header.Get("Content-Type"), d.Body)))

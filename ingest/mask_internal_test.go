@@ -18,7 +18,7 @@ import (
 
 // shown is what a debug log says of a delivery to a source of this provider.
 func shown(t *testing.T, r *provider.Receiver, secrets []string, paths []string, d *provider.Delivery) string {
-	source := &Source{Receiver: r, name: "s"}
+	source := &Source{Provider: r, name: "s"}
 	for _, s := range secrets {
 		source.secrets = append(source.secrets, config.NewSecret("env:S", s))
 	}

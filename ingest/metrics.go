@@ -10,7 +10,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // metrics keeps numbers of what becomes of deliveries. Its labels are names
@@ -109,13 +108,13 @@ func labels(all ...attribute.KeyValue) metric.MeasurementOption {
 }
 
 // answered counts a delivery that has its answer.
-func (m *metrics) answered(ctx context.Context, n *note) {
-	b := became{n.source, n.provider, n.outcome, n.reason, n.status}
-	if n.outcome == rebuffed {
+func (m *metrics) answered(ctx context.Context, rec *record) {
+	b := became{rec.source, rec.provider, rec.outcome, rec.reason, rec.status}
+	if rec.outcome == rebuffed {
 		b.outcome, b.reason = declined, reason(rebuffed)
 	}
 	m.deliveries.Add(ctx, 1, m.becameSeries.get(b)...)
-	m.whole.Record(ctx, time.Since(n.started).Seconds(), m.wholeSeries.get(wholeLabels{b.source, b.outcome})...)
+	m.whole.Record(ctx, time.Since(rec.started).Seconds(), m.wholeSeries.get(wholeLabels{b.source, b.outcome})...)
 }
 
 // read notes the size of a body.
@@ -182,21 +181,5 @@ func (m *memo[K, V]) each(f func(K, V)) {
 	defer m.mu.RUnlock()
 	for k, v := range m.made {
 		f(k, v)
-	}
-}
-
-// tag writes what is known of a delivery onto its span, where there is one.
-func (n *note) tag(ctx context.Context) {
-	span := trace.SpanFromContext(ctx)
-	if !span.IsRecording() {
-		return
-	}
-	for key, value := range map[string]string{
-		"hookyard.source": n.source, "hookyard.provider": n.provider, "hookyard.outcome": string(n.outcome), "hookyard.reason": string(n.reason),
-		"hookyard.event_id": n.eventID, "hookyard.event_type": n.eventType, "hookyard.workflow_id": n.workflowID,
-	} {
-		if value != "" {
-			span.SetAttributes(attribute.String(key, value))
-		}
 	}
 }

@@ -17,7 +17,7 @@ func TestMetricsCostNoMemory(t *testing.T) { //nolint:paralleltest // it counts 
 	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())).Meter("")
 	m := newMetrics(meter, func() map[string]*Source { return nil }, slog.New(slog.DiscardHandler))
 	ctx, source, now := context.Background(), &Source{name: "stripe"}, time.Now()
-	n := &note{started: now, source: "stripe", provider: "stripe", outcome: accepted, status: 200}
+	n := &record{started: now, source: "stripe", provider: "stripe", outcome: accepted, status: 200}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		m.inFlight.Add(ctx, 1)
 		m.read(ctx, source, 2048)

@@ -126,7 +126,7 @@ func (h *heldStarts) Start(_ context.Context, ev event.Event, _ converter.RawVal
 func TestHeldDelivery(t *testing.T) {
 	t.Parallel()
 	list, starts := &pauseList{}, &heldStarts{held: map[string]bool{}}
-	source := &Source{Receiver: receiver(t, "github"), name: "a", maxBody: 100}
+	source := &Source{Provider: receiver(t, "github"), name: "a", maxBody: 100}
 	s := New(Options{Sources: map[string]*Source{"a": source}, Starter: starts, Pauses: list, Logger: slog.New(slog.DiscardHandler)})
 	deliver := func(id string) int { return postSigned(t, s, source, id).Code }
 	require.Equal(t, 200, deliver("1"))

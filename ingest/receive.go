@@ -17,21 +17,22 @@ import (
 	"github.com/hookyard/hookyard/ingest/provider"
 )
 
-// receive is the way of a webhook, from untrusted bytes to a stored event. It
-// writes the answer of what is taken and returns the reason of what is not.
-func (s *Server) receive(w http.ResponseWriter, r *http.Request, note *note) error {
+// receive takes one delivery from untrusted bytes to stored events. It writes
+// the response to a delivery that it takes, and returns an error for one that
+// it refuses. What it learns about the delivery goes into rec.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, now *snapshot, rec *record) error {
 	receivedAt := s.now()
 
-	source, ok := note.by.sources[mux.Vars(r)["source"]]
+	source, ok := now.sources[mux.Vars(r)["source"]]
 	if !ok {
 		return refuse(unknownSource, nil)
 	}
-	note.source, note.provider = source.name, source.Name()
+	rec.source, rec.provider = source.name, source.Provider.Name()
 
-	if methods := source.Methods(); !slices.Contains(methods, r.Method) {
+	if methods := source.Provider.Methods(); !slices.Contains(methods, r.Method) {
 		return &refusal{reason: methodNotTaken, allow: strings.Join(methods, ", ")}
 	}
-	if !source.takesFrom(note.by.senderOf(r)) {
+	if !source.takesFrom(now.senderOf(r)) {
 		return refuse(addressNotOnList, nil)
 	}
 	if wait := source.overRate(receivedAt); wait > 0 {
@@ -42,47 +43,53 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, note *note) err
 		return err
 	}
 	defer release()
-	d := &provider.Delivery{Method: r.Method, URL: note.by.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, ReceivedAt: receivedAt}
+	d := &provider.Delivery{Method: r.Method, URL: now.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, ReceivedAt: receivedAt}
 
 	s.metrics.read(r.Context(), source, len(body))
-	s.logDelivery(r.Context(), source, d, note.by.mask)
+	s.logDelivery(r.Context(), source, d, now.mask)
 
-	if done, err := s.greet(w, r, source, d, false, note); done {
+	if done, err := s.greet(w, r, source, d, unverified, rec); done {
 		return err
 	}
-	if !source.Delivers(r.Method) {
-		return &refusal{reason: methodNotTaken, allow: strings.Join(source.Methods(), ", ")}
+	if !source.Provider.Delivers(r.Method) {
+		return &refusal{reason: methodNotTaken, allow: strings.Join(source.Provider.Methods(), ", ")}
 	}
-	verifying := time.Now()
-	err = source.Verify(r.Context(), d)
-	s.metrics.verified(r.Context(), source, verifying, err)
-	if err != nil {
+	if err := s.verify(r.Context(), source, d); err != nil {
 		return refuseUnverified(source, err)
 	}
-	if done, err := s.greet(w, r, source, d, true, note); done {
+	if done, err := s.greet(w, r, source, d, verified, rec); done {
 		return err
 	}
-	identities, err := source.Identify(d)
+	identities, err := source.Provider.Identify(d)
 	if err != nil {
 		return refuse(noEvent, err)
 	}
 
-	// A sender that hangs up does not undo what it has sent: the start goes
-	// on without its connection.
+	// A sender that closes its connection now does not stop the start: what
+	// it sent is genuine.
 	ctx := context.WithoutCancel(r.Context())
-	if note.outcome, err = s.startAll(ctx, source, d, identities, note); err != nil {
+	if rec.outcome, err = s.startAll(ctx, source, d, identities, rec); err != nil {
 		return err
 	}
-	if len(identities) == 1 && note.outcome != ignored {
-		w.Header().Set(WorkflowIDHeader, note.workflowID)
+	if len(identities) == 1 && rec.outcome != ignored {
+		w.Header().Set(WorkflowIDHeader, rec.workflowID)
 	}
-	note.status = writeOutcome(w, source, note.outcome)
+	rec.status = writeOutcome(w, source, rec.outcome)
 	return nil
 }
 
-// greet answers a handshake; done is false where d is none.
-func (s *Server) greet(w http.ResponseWriter, r *http.Request, source *Source, d *provider.Delivery, verified bool, note *note) (done bool, err error) {
-	greeting, err := source.Greet(r.Context(), d, verified)
+// trust says what the edge knows about a delivery when it looks for a
+// handshake in it.
+type trust bool
+
+const (
+	unverified trust = false // only handshakes that the provider does not sign are answered
+	verified   trust = true  // only handshakes that the provider signs are answered
+)
+
+// greet answers a handshake. It returns done false where d is no handshake.
+func (s *Server) greet(w http.ResponseWriter, r *http.Request, source *Source, d *provider.Delivery, known trust, rec *record) (done bool, err error) {
+	greeting, err := source.Provider.Greet(r.Context(), d, bool(known))
 	switch {
 	case err != nil && provider.Reason(err) != "":
 		return true, refuseUnverified(source, err)
@@ -96,11 +103,20 @@ func (s *Server) greet(w http.ResponseWriter, r *http.Request, source *Source, d
 			return true, refuse(notGreeted, err)
 		}
 	}
-	if note.outcome = greeted; greeting.Refused {
-		note.outcome = rebuffed
+	if rec.outcome = greeted; greeting.Refused {
+		rec.outcome = rebuffed
 	}
-	note.status = writeAnswer(w, greeting)
+	rec.status = writeAnswer(w, greeting)
 	return true, nil
+}
+
+// verify returns nil where the provider signed d, and measures how long that
+// took to find out.
+func (s *Server) verify(ctx context.Context, source *Source, d *provider.Delivery) error {
+	started := time.Now()
+	err := source.Provider.Verify(ctx, d)
+	s.metrics.verified(ctx, source, started, err)
+	return err
 }
 
 // read reads the body. Where there is no room for it, it waits no longer than
@@ -118,10 +134,10 @@ const maxAtOnce = 16
 // startAll starts one Workflow per event that the source wants. A 2xx needs
 // all of them: after a partial failure the redelivery starts what is missing
 // and finds the others started.
-func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Delivery, identities []provider.Identity, note *note) (outcome, error) {
+func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Delivery, identities []provider.Identity, rec *record) (outcome, error) {
 	if len(identities) == 1 {
 		ev := source.event(d, identities[0])
-		note.event(ev)
+		rec.event(ev)
 		return s.startOne(ctx, source, ev, identities[0])
 	}
 	outcomes := make([]outcome, len(identities))
@@ -140,7 +156,7 @@ func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Deliv
 		})
 	}
 	_ = starts.Wait()
-	note.count(outcomes)
+	rec.count(outcomes)
 	return overall(outcomes), worst(errs)
 }
 

@@ -18,9 +18,6 @@ import (
 	"github.com/gorilla/mux"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
-	"go.opentelemetry.io/otel/trace"
-
-	"github.com/hookyard/hookyard/event"
 )
 
 // Options are what a Server needs.
@@ -57,15 +54,15 @@ type Options struct {
 
 // Server is the edge.
 type Server struct {
-	live    atomic.Pointer[live]
-	starter Starter
-	pauses  *pauses
-	logger  *slog.Logger
-	memory  *memory
-	handed  handedOver
-	metrics *metrics
-	trace   func(http.Handler) http.Handler
-	now     func() time.Time
+	snapshot atomic.Pointer[snapshot]
+	starter  Starter
+	pauses   *pauses
+	logger   *slog.Logger
+	memory   *memory
+	handed   handedOver
+	metrics  *metrics
+	trace    func(http.Handler) http.Handler
+	now      func() time.Time
 }
 
 // New returns a Server.
@@ -85,7 +82,7 @@ func New(o Options) *Server {
 		trace:   o.Trace,
 		now:     o.Now,
 	}
-	s.live.Store(newLive(o))
+	s.snapshot.Store(newSnapshot(o))
 	s.metrics = newMetrics(o.Meter, s.sources, o.Logger)
 	if err := s.pauses.register(o.Meter, s.sources); err != nil {
 		o.Logger.Error("metrics cannot be kept", "err", err)
@@ -94,7 +91,7 @@ func New(o Options) *Server {
 }
 
 // sources are those that the config has now.
-func (s *Server) sources() map[string]*Source { return s.live.Load().sources }
+func (s *Server) sources() map[string]*Source { return s.snapshot.Load().sources }
 
 // Handler routes deliveries.
 func (s *Server) Handler() http.Handler {
@@ -111,24 +108,24 @@ func (s *Server) Handler() http.Handler {
 	return router
 }
 
-// serve answers one delivery and writes its line in the log.
+// serve answers one delivery, and writes its log line, metrics and span.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	ctx, n := r.Context(), &note{started: time.Now(), by: s.live.Load()}
+	ctx, now, rec := r.Context(), s.snapshot.Load(), &record{started: time.Now()}
 	s.metrics.inFlight.Add(ctx, 1)
 	defer func() {
 		if broken := recover(); broken != nil {
-			s.log(r, slog.LevelError, n, slog.String("outcome", "broke its handler"), slog.Any("err", broken), slog.String("stack", string(debug.Stack())))
-			n.declined(internal, writeRefusal(w, refuse(internal, nil)))
-			n.by.watch.refused(n.source, internal)
+			s.log(r, slog.LevelError, rec, slog.String("outcome", "panicked"), slog.Any("err", broken), slog.String("stack", string(debug.Stack())))
+			rec.declined(internal, writeRefusal(w, refuse(internal, nil)))
+			now.watch.refused(rec.source, internal)
 		}
 		s.metrics.inFlight.Add(ctx, -1)
-		s.metrics.answered(ctx, n)
-		n.tag(ctx)
+		s.metrics.answered(ctx, rec)
+		rec.tag(ctx)
 	}()
-	err := s.receive(w, r, n)
+	err := s.receive(w, r, now, rec)
 	if err == nil {
-		n.by.watch.took(n.source, n.outcome)
-		s.log(r, slog.LevelInfo, n, slog.String("outcome", string(n.outcome)))
+		now.watch.took(rec.source, rec.outcome)
+		s.log(r, slog.LevelInfo, rec, slog.String("outcome", string(rec.outcome)))
 		return
 	}
 	var refused *refusal
@@ -136,60 +133,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		refused = refuse(internal, err)
 	}
 	status := writeRefusal(w, refused)
-	n.declined(refused.reason, status)
-	n.by.watch.refused(n.source, refused.reason)
-	s.log(r, levelOf(status), n, slog.String("outcome", "refused"), slog.Int("status", status), slog.Any("err", refused))
-}
-
-// note gathers what is told of a delivery: in its line in the log, its metrics
-// and its span.
-type note struct {
-	started          time.Time
-	by               *live
-	outcome          outcome
-	reason           reason // of one that was not taken
-	status           int    // of the answer
-	source, provider string
-	eventID          string
-	eventType        string
-	workflowID       string
-	batch            map[outcome]int // how many events of it; nil for none
-}
-
-func (n *note) event(ev event.Event) {
-	n.eventID, n.eventType, n.workflowID = ev.ID, ev.Type, ev.WorkflowID()
-}
-
-func (n *note) declined(why reason, status int) {
-	n.outcome, n.reason, n.status = declined, why, status
-}
-
-func (n *note) count(outcomes []outcome) {
-	n.batch = map[outcome]int{}
-	for _, o := range outcomes {
-		n.batch[o]++
-	}
-}
-
-// log writes a delivery's line.
-func (s *Server) log(r *http.Request, level slog.Level, n *note, more ...slog.Attr) {
-	if !s.logger.Enabled(r.Context(), level) {
-		return
-	}
-	attributes := append(make([]slog.Attr, 0, 10), slog.String("source", n.source), slog.String("provider", n.provider))
-	if n.workflowID != "" {
-		attributes = append(attributes, slog.String("event_id", n.eventID), slog.String("event_type", n.eventType), slog.String("workflow_id", n.workflowID))
-	}
-	for _, o := range []outcome{accepted, duplicate, ignored, failed} {
-		if n.batch[o] > 0 {
-			attributes = append(attributes, slog.Int("events_"+string(o), n.batch[o]))
-		}
-	}
-	if span := trace.SpanContextFromContext(r.Context()); span.IsValid() {
-		attributes = append(attributes, slog.String("trace_id", span.TraceID().String()))
-	}
-	attributes = append(attributes, slog.Duration("took", time.Since(n.started)))
-	s.logger.LogAttrs(r.Context(), level, "delivery", append(attributes, more...)...)
+	rec.declined(refused.reason, status)
+	now.watch.refused(rec.source, refused.reason)
+	s.log(r, levelOf(status), rec, slog.String("outcome", "refused"), slog.Int("status", status), slog.Any("err", refused))
 }
 
 // The limits of a connection. A provider sends its headers at once and a body

@@ -19,7 +19,9 @@ import (
 
 // Source is one configured endpoint, ready to take deliveries.
 type Source struct {
-	*provider.Receiver
+	// Provider is who sends to the source, bound to the source's secrets.
+	Provider *provider.Receiver
+
 	name      string
 	events    []string // patterns of the wanted types; empty for all
 	unhandled event.Unhandled
@@ -111,7 +113,7 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 		return nil, []config.Mistake{cfg.Mistake(at+".secrets", "source %q: %v, as provider %q needs it", declared.Name, err, p.Name())}
 	}
 	return &Source{
-		Receiver:  receiver,
+		Provider:  receiver,
 		name:      declared.Name,
 		events:    declared.Events,
 		unhandled: declared.Unhandled,
@@ -165,7 +167,7 @@ func (s *Source) event(d *provider.Delivery, identity provider.Identity) event.E
 	}
 	return event.Event{
 		Source:      s.name,
-		Provider:    s.Name(),
+		Provider:    s.Provider.Name(),
 		ID:          identity.ID,
 		Type:        identity.Type,
 		ReceivedAt:  d.ReceivedAt.UTC(),
@@ -201,7 +203,7 @@ func (s *Source) overRate(now time.Time) time.Duration {
 // sender whose body took long has a second all the same: it may still be there,
 // and if not, the redelivery finds the event stored.
 func (s *Source) startWithin(elapsed time.Duration) time.Duration {
-	patience := s.AcknowledgeWithin()
+	patience := s.Provider.AcknowledgeWithin()
 	if patience == 0 {
 		patience = 10 * time.Second
 	}

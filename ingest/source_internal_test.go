@@ -45,11 +45,11 @@ func (broken) Start(context.Context, event.Event, converter.RawValue) error {
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	source := &Source{Receiver: receiver(t, "github"), name: "github", maxBody: 1 << 10}
+	source := &Source{Provider: receiver(t, "github"), name: "github", maxBody: 1 << 10}
 	s := New(Options{Sources: map[string]*Source{"github": source}, Starter: broken{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	d := provider.SampleDelivery("", []byte("{}"))
-	require.NoError(t, source.Stamp(d, "1", "push"))
-	require.NoError(t, source.Sign(d))
+	require.NoError(t, source.Provider.Stamp(d, "1", "push"))
+	require.NoError(t, source.Provider.Sign(d))
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/github", bytes.NewReader(d.Body))
 	r.Header = d.Header
 	w := httptest.NewRecorder()
@@ -65,10 +65,10 @@ func TestPanic(t *testing.T) {
 func TestPanicInBatch(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	source := &Source{Receiver: receiver(t, "line"), name: "line", maxBody: 1 << 10}
+	source := &Source{Provider: receiver(t, "line"), name: "line", maxBody: 1 << 10}
 	s := New(Options{Sources: map[string]*Source{"line": source}, Starter: broken{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	d := provider.SampleDelivery("", []byte(`{"events":[{"webhookEventId":"1"},{"webhookEventId":"2"}]}`))
-	require.NoError(t, source.Sign(d))
+	require.NoError(t, source.Provider.Sign(d))
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/line", bytes.NewReader(d.Body))
 	r.Header = d.Header
 	w := httptest.NewRecorder()
@@ -91,7 +91,7 @@ func TestWorst(t *testing.T) {
 
 // FuzzSenderOf looks for a header that makes the edge believe a sender.
 func FuzzSenderOf(f *testing.F) {
-	l := newLive(Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	l := newSnapshot(Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
 	f.Add("192.0.2.1:1", "203.0.113.9")
 	f.Add("10.0.0.1:1", "203.0.113.9, 10.0.0.2")
 	f.Add("[::1]:1", ",, ,")

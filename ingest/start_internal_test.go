@@ -102,11 +102,11 @@ func (s *slow) Start(ctx context.Context, _ event.Event, _ converter.RawValue) e
 // TestStartWithin holds a start against what its provider waits.
 func TestStartWithin(t *testing.T) {
 	t.Parallel()
-	source := &Source{Receiver: receiver(t, "slack")} // waits 3s
+	source := &Source{Provider: receiver(t, "slack")} // waits 3s
 	require.Equal(t, 2400*time.Millisecond, source.startWithin(0))
 	require.Equal(t, 1400*time.Millisecond, source.startWithin(time.Second))
 	require.Equal(t, time.Second, source.startWithin(time.Minute))
-	require.Equal(t, 10*time.Second, (&Source{Receiver: receiver(t, "stripe")}).startWithin(0), "20s, of which the SDK can use 10")
+	require.Equal(t, 10*time.Second, (&Source{Provider: receiver(t, "stripe")}).startWithin(0), "20s, of which the SDK can use 10")
 
 	starter := &slow{}
 	s := New(Options{Starter: starter})

@@ -33,7 +33,7 @@ func TestKeyNotThere(t *testing.T) {
 	sns, err := p.Bind(provider.Binding{Fetch: unreachable{}})
 	require.NoError(t, err)
 	s := New(Options{
-		Sources: map[string]*Source{"sns": {Receiver: sns, name: "sns", maxBody: 1 << 20}},
+		Sources: map[string]*Source{"sns": {Provider: sns, name: "sns", maxBody: 1 << 20}},
 		Logger:  slog.New(slog.DiscardHandler),
 	})
 	w := httptest.NewRecorder()

@@ -182,7 +182,7 @@ func TestWatchOfNothing(t *testing.T) {
 func TestServerCounts(t *testing.T) {
 	t.Parallel()
 	w := newWatchTest()
-	source := &Source{Receiver: receiver(t, "github"), name: "a", maxBody: 10}
+	source := &Source{Provider: receiver(t, "github"), name: "a", maxBody: 10}
 	server := New(Options{
 		Sources: map[string]*Source{"a": source}, Starter: broken{}, Logger: slog.New(slog.DiscardHandler),
 		Watch: w.Watch, Now: func() time.Time { return w.now },
@@ -190,8 +190,8 @@ func TestServerCounts(t *testing.T) {
 	post := func(body string, sign bool) {
 		d := provider.SampleDelivery("", []byte(body))
 		if sign {
-			require.NoError(t, source.Stamp(d, "1", "push"))
-			require.NoError(t, source.Sign(d))
+			require.NoError(t, source.Provider.Stamp(d, "1", "push"))
+			require.NoError(t, source.Provider.Sign(d))
 		}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/a", bytes.NewReader(d.Body))
 		r.Header = d.Header
@@ -232,7 +232,7 @@ func TestServeWithAStuckAlerter(t *testing.T) {
 		Sources: []config.Source{{Name: "a", ExpectEvery: time.Nanosecond}}, Alerter: alerter, Logger: slog.New(slog.DiscardHandler),
 	})
 	server := New(Options{
-		Sources: map[string]*Source{"a": {Receiver: receiver(t, "github"), name: "a", maxBody: 10}},
+		Sources: map[string]*Source{"a": {Provider: receiver(t, "github"), name: "a", maxBody: 10}},
 		Starter: takesAll{}, Logger: slog.New(slog.DiscardHandler), Watch: watch,
 	})
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

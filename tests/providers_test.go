@@ -207,11 +207,11 @@ func (v edgeVector) through(t *testing.T, c client.Client, name string) {
 	for name, value := range v.Headers {
 		d.Header.Set(name, value)
 	}
-	if source.SignsURL() && v.Kind == "signature" {
+	if source.Provider.SignsURL() && v.Kind == "signature" {
 		if !v.accept() {
 			t.Skip("it is refused for its URL already")
 		}
-		require.NoError(t, source.Sign(d))
+		require.NoError(t, source.Provider.Sign(d))
 	}
 	got := send(t, server.URL+strings.TrimPrefix(d.URL, public), d)
 	switch {
@@ -255,7 +255,7 @@ func (v edgeVector) source(t *testing.T, name string) *ingest.Source {
 	require.Empty(t, mistakes)
 
 	source := sources[name]
-	source.Receiver, err = source.Rebind(func(b *provider.Binding) {
+	source.Provider, err = source.Provider.Rebind(func(b *provider.Binding) {
 		b.Tolerance = time.Duration(v.ToleranceS) * time.Second
 		b.Fetch = heldCertificate(v.CertPEM)
 	})
@@ -328,20 +328,20 @@ func (v edgeVector) requireResponse(t *testing.T, got response) {
 // requireStarted sees that Temporal holds every event of the delivery under
 // its id, byte for byte; or that the edge says that it has none.
 func requireStarted(t *testing.T, c client.Client, source *ingest.Source, name string, d *provider.Delivery, got response) {
-	events, err := source.Identify(d)
+	events, err := source.Provider.Identify(d)
 	if err != nil {
 		require.Equal(t, http.StatusUnprocessableEntity, got.code, got.body)
 		return
 	}
 	want := http.StatusOK
-	if wanted := source.Success(); wanted != nil {
+	if wanted := source.Provider.Success(); wanted != nil {
 		want = wanted.Status
 	}
 	require.Equal(t, want, got.code, got.body)
-	if greeting, err := source.Greet(t.Context(), d, true); err == nil && greeting != nil {
+	if greeting, err := source.Provider.Greet(t.Context(), d, true); err == nil && greeting != nil {
 		return
 	}
-	again, err := source.Identify(d)
+	again, err := source.Provider.Identify(d)
 	require.NoError(t, err)
 	for i, e := range events {
 		id := event.Event{Source: name, ID: e.ID}.WorkflowID()

@@ -75,13 +75,13 @@ func send(ctx context.Context, env environment, o sendOptions, name, eventType s
 	if err != nil {
 		return err
 	}
-	if !source.HasSecret() {
+	if !source.Provider.HasSecret() {
 		return fmt.Errorf("source %q has no secret yet: put the one that its provider hands over into the config", name)
 	}
 	if o.url == "" {
 		o.url = "http://" + set.Listen + "/webhooks/" + name
 	}
-	body, eventType, err := chooseBody(env, o, source.Provider, eventType)
+	body, eventType, err := chooseBody(env, o, source.Provider.Provider, eventType)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func send(ctx context.Context, env environment, o sendOptions, name, eventType s
 	for range o.times {
 		d := provider.SampleDelivery(signedURL(set, o.url), bytes.Clone(body))
 		d.ReceivedAt = time.Now()
-		if err := source.Stamp(d, o.id, eventType); err != nil {
+		if err := source.Provider.Stamp(d, o.id, eventType); err != nil {
 			return fmt.Errorf("source %q: %w", name, err)
 		}
 		if err := signAs(env, source, name, d); err != nil {

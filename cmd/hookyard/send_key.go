@@ -33,7 +33,7 @@ func generateKey(env environment, file, name string) error {
 	}
 	p, _ := set.catalog.Lookup(declared.Provider) // load has seen that it is there
 	if source, ok := set.sources[name]; ok {
-		p = source.Provider // with the scheme that the source itself gives
+		p = source.Provider.Provider // with the scheme that the source itself gives
 	}
 	home, err := userFolders(env)
 	if err != nil {
@@ -79,8 +79,8 @@ func writeKeyPair(file string, p *provider.Provider) (keyPair, error) {
 // signAs signs d as the source's provider would, with the source's first
 // secret or, where that only verifies, with the key pair made for it.
 func signAs(env environment, source *ingest.Source, name string, d *provider.Delivery) error {
-	err := source.Sign(d)
-	if err == nil || !source.SignsWithPair() {
+	err := source.Provider.Sign(d)
+	if err == nil || !source.Provider.SignsWithPair() {
 		return err
 	}
 	home, homeErr := userFolders(env)
@@ -94,7 +94,7 @@ func signAs(env environment, source *ingest.Source, name string, d *provider.Del
 	if readErr != nil {
 		return readErr
 	}
-	signer, err := source.Rebind(func(b *provider.Binding) { b.Secrets = []string{pair.private} })
+	signer, err := source.Provider.Rebind(func(b *provider.Binding) { b.Secrets = []string{pair.private} })
 	if err != nil {
 		return fmt.Errorf("%s: %w", home.sendKey(name), err)
 	}

@@ -85,8 +85,8 @@ func longestWindow(sources map[string]*ingest.Source) window {
 	var longest window
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		s := sources[name]
-		if s.RedeliveryWindow() > longest.length {
-			longest = window{name, s.Name(), s.RedeliveryWindow()}
+		if s.Provider.RedeliveryWindow() > longest.length {
+			longest = window{name, s.Provider.Name(), s.Provider.RedeliveryWindow()}
 		}
 	}
 	return longest

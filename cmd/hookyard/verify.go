@@ -134,7 +134,7 @@ func verifyReceiver(env environment, o verifyOptions, set *setting) (*provider.R
 		if err != nil {
 			return nil, err
 		}
-		return source.Rebind(func(b *provider.Binding) {
+		return source.Provider.Rebind(func(b *provider.Binding) {
 			b.Fetch = held
 			b.Tolerance = cmp.Or(o.tolerance, b.Tolerance)
 		})

@@ -18,8 +18,8 @@ import (
 // postSigned delivers a signed push of GitHub's.
 func postSigned(t *testing.T, s *Server, source *Source, id string) *httptest.ResponseRecorder {
 	d := provider.SampleDelivery("", []byte("{}"))
-	require.NoError(t, source.Stamp(d, id, "push"))
-	require.NoError(t, source.Sign(d))
+	require.NoError(t, source.Provider.Stamp(d, id, "push"))
+	require.NoError(t, source.Provider.Sign(d))
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/"+source.name, bytes.NewReader(d.Body))
 	r.Header = d.Header
 	w := httptest.NewRecorder()
@@ -29,7 +29,7 @@ func postSigned(t *testing.T, s *Server, source *Source, id string) *httptest.Re
 
 // limited is a source of one delivery per so much time.
 func limited(t *testing.T, name string, every time.Duration) *Source {
-	return &Source{Receiver: receiver(t, "github"), name: name, maxBody: 100, limiter: rate.NewLimiter(rate.Every(every), 1)}
+	return &Source{Provider: receiver(t, "github"), name: name, maxBody: 100, limiter: rate.NewLimiter(rate.Every(every), 1)}
 }
 
 func TestReload(t *testing.T) {
@@ -72,12 +72,12 @@ func TestReloadWatch(t *testing.T) {
 		Alerter: w.pager, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.now },
 	})
 	s.Reload(Options{Watch: next})
-	w.Watch = s.live.Load().watch
+	w.Watch = s.snapshot.Load().watch
 	w.pass(t.Context(), 10*time.Second)
 	require.Len(t, w.pager.told, 1, "nobody is told twice")
 	w.pass(t.Context(), 10*time.Minute)
 	require.Equal(t, "a refused over", w.pager.told[len(w.pager.told)-1])
 
 	s.Reload(Options{})
-	s.live.Load().watch.look(t.Context())
+	s.snapshot.Load().watch.look(t.Context())
 }
