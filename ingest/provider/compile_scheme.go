@@ -14,6 +14,11 @@ func (c *compiler) scheme(spec *Spec, p *Provider) Scheme {
 			c.problem("secret.encoding", "unknown encoding %q; known: %s", encoding, strings.Join(sortedKeys(encodings), ", "))
 		}
 	}
+	for _, other := range spec.Secret.Also {
+		if _, known := encodings[cmp.Or(other.Encoding, "utf8")]; !known {
+			c.problem("secret.also", "unknown encoding %q; known: %s", other.Encoding, strings.Join(sortedKeys(encodings), ", "))
+		}
+	}
 	if spec.Signature.Scheme != "" {
 		p.unsignedID = spec.Event.UnsignedID
 		return c.special(spec.Signature)

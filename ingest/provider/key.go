@@ -36,6 +36,7 @@ var algorithms = map[string]func(secret []byte) (key, error){
 	"hmac-sha512": newHMACKey(sha512.New),
 	"ed25519":     newEd25519Key,
 	"ecdsa-p256":  newECDSAKey,
+	"rsa-sha256":  newRSAKey,
 	"md5":         newDigestKey(md5.New),
 	"sha1":        newDigestKey(sha1.New),
 	"sha256":      newDigestKey(sha256.New),
@@ -180,4 +181,34 @@ func (s SecretSpec) decodeSecret(text string) ([]byte, error) {
 		return nil, errors.New("it is empty")
 	}
 	return secret, nil
+}
+
+// decodeSecrets returns the key bytes of each make that the text is of, the
+// usual one first.
+func (s SecretSpec) decodeSecrets(text string) ([][]byte, error) {
+	usual, err := s.decodeSecret(text)
+	if err != nil {
+		return nil, err
+	}
+	secrets := [][]byte{usual}
+	for _, other := range s.Also {
+		if secret, ok := other.decode(text); ok {
+			secrets = append(secrets, secret)
+		}
+	}
+	return secrets, nil
+}
+
+func (m MakeSpec) decode(text string) (secret []byte, ok bool) {
+	rest, ok := text, len(m.Prefix) == 0
+	for _, prefix := range m.Prefix {
+		if rest, ok = strings.CutPrefix(text, prefix); ok {
+			break
+		}
+	}
+	if !ok {
+		return nil, false
+	}
+	secret, err := encodings[cmp.Or(m.Encoding, "utf8")].decode(rest)
+	return secret, err == nil && len(secret) > 0
 }

@@ -54,5 +54,6 @@ func pairs() map[string]func() (public, private []byte, err error) {
 			private, err = x509.MarshalPKCS8PrivateKey(key)
 			return public, private, err
 		},
+		"rsa-sha256": generateRSA,
 	}
 }

@@ -67,6 +67,10 @@ func keys(t testing.TB, p *provider.Provider, seed string) string {
 		require.NoError(t, err)
 		raw, err = x509.MarshalPKCS8PrivateKey(private)
 		require.NoError(t, err)
+	case "rsa-sha256":
+		_, private, err := p.GenerateKey()
+		require.NoError(t, err)
+		return private
 	}
 	switch spec.Secret.Encoding {
 	case "hex":

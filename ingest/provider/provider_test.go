@@ -229,7 +229,7 @@ event: {id: [json:id], type: [json:type]}
 `
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"unknown key", "docs:", "dox:", `acme.yaml:2: unknown key "dox"; known: aliases, configurable, docs, event,`},
-		{"unknown algorithm", "hmac-sha256", "hmac-md5", `acme.yaml:5: unknown algorithm "hmac-md5"; known: ecdsa-p256, ed25519, hmac-sha1, hmac-sha256, hmac-sha512, md5, sha1, sha256, sha512, token`},
+		{"unknown algorithm", "hmac-sha256", "hmac-md5", `acme.yaml:5: unknown algorithm "hmac-md5"; known: ecdsa-p256, ed25519, hmac-sha1, hmac-sha256, hmac-sha512, md5, rsa-sha256, sha1, sha256, sha512, token`},
 		{"unknown encoding", "hex", "base32", `acme.yaml:6: unknown encoding "base32"; known: base64, hex`},
 		{"body not signed", `"{body}"`, `"{url}"`, `acme.yaml:7: signature.content "{url}" has no {body}: anyone could change the body`},
 		{"unknown placeholder", `"{body}"`, `"{body}{tme}"`, `acme.yaml:7: signature.content: unknown placeholder {tme}; known: {body}, {baseurl}, {granted}, {id}`},

@@ -94,6 +94,7 @@ func refinements() map[string]node {
 		"SignatureSpec.Algorithm": {"enum": sortedKeys(algorithms)},
 		"SignatureSpec.Encoding":  {"enum": sortedKeys(encodings)},
 		"SecretSpec.Encoding":     {"enum": sortedKeys(encodings)},
+		"MakeSpec.Encoding":       {"enum": sortedKeys(encodings)},
 		"SecretSpec.Unprefixed":   {"enum": sortedKeys(encodings)},
 		"TimestampSpec.Unit":      {"enum": sortedKeys(clockUnits)},
 		"HandshakeSpec.Method":    {"enum": methods},

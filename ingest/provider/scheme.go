@@ -35,7 +35,7 @@ func (s *declared) Bind(b Binding) (Verifier, error) {
 	if len(b.Secrets) == 0 {
 		return nil, errors.New("no secret: without one nothing can be verified")
 	}
-	v := &boundScheme{declared: s, options: b.Options}
+	v := &boundScheme{declared: s, options: b.Options, configured: len(b.Secrets)}
 	if b.Tolerance != 0 && s.timestamp != nil {
 		t := *s.timestamp
 		t.tolerance = b.Tolerance
@@ -44,16 +44,21 @@ func (s *declared) Bind(b Binding) (Verifier, error) {
 		v.declared = &scheme
 	}
 	for i, text := range b.Secrets {
-		secret, err := s.secret.decodeSecret(text)
+		secrets, err := s.secret.decodeSecrets(text)
 		if err != nil {
 			return nil, fmt.Errorf("secret %d: %w", i+1, err)
 		}
-		k, err := s.newKey(secret)
-		if err != nil {
-			return nil, fmt.Errorf("secret %d: %w", i+1, err)
+		for j, secret := range secrets {
+			k, err := s.newKey(secret)
+			if err != nil && j == 0 {
+				return nil, fmt.Errorf("secret %d: %w", i+1, err)
+			}
+			if err != nil {
+				continue // the text is not of this make
+			}
+			v.keys = append(v.keys, k)
+			v.secrets = append(v.secrets, string(secret))
 		}
-		v.keys = append(v.keys, k)
-		v.secrets = append(v.secrets, string(secret))
 	}
 	return v, nil
 }
@@ -62,8 +67,10 @@ func (s *declared) Bind(b Binding) (Verifier, error) {
 type boundScheme struct {
 	*declared
 	options map[string]string
-	keys    []key
-	secrets []string // decoded, for {secret}
+	// configured is the number of secrets, each of which makes a key or more.
+	configured int
+	keys       []key
+	secrets    []string // decoded, for {secret}
 }
 
 // Verify implements Verifier. The signature is checked before the clock, so
@@ -79,7 +86,7 @@ func (s *boundScheme) Verify(_ context.Context, d *Delivery) error {
 		return err
 	}
 	if !matched {
-		return fmt.Errorf("%w under any of the %d configured secrets", ErrMismatch, len(s.keys))
+		return fmt.Errorf("%w under any of the %d configured secrets", ErrMismatch, s.configured)
 	}
 	if s.timestamp != nil {
 		return s.timestamp.check(v.timestamp, d.ReceivedAt)

@@ -91,6 +91,9 @@ type SignatureSpec struct {
 	//	ed25519      the secret is the provider's public key, of 32 bytes
 	//	ecdsa-p256   of the content's SHA-256, in DER; the secret is the
 	//	             public key as a DER SubjectPublicKeyInfo
+	//	rsa-sha256   PKCS #1 v1.5 of the content's SHA-256; the secret is
+	//	             the public key, in PEM (encoding utf8) or as a DER
+	//	             SubjectPublicKeyInfo (base64), or a certificate of it
 	//	md5, sha1, sha256, sha512
 	//	             a plain digest of a content that has {secret} in it
 	//	token        no signature: the secret itself. With prefix "Basic "
@@ -147,10 +150,24 @@ type SecretSpec struct {
 	// Unprefixed is the encoding of a secret that starts with none of the
 	// prefixes. Default the same as Encoding.
 	Unprefixed string `yaml:"unprefixed"`
+	// Also are other makes of this provider's secrets, which the text alone
+	// does not always tell apart: a text that is of one of them too gives a
+	// key more. Each key verifies; the one above signs.
+	Also []MakeSpec `yaml:"also"`
 	// Later says that the provider makes the secret only once the endpoint
 	// answers. A source may then start without one; until it has one it
 	// answers handshakes and refuses everything else.
 	Later bool `yaml:"later"`
+}
+
+// MakeSpec is one more way in which a secret's text becomes a key.
+type MakeSpec struct {
+	// Encoding is utf8, base64 or hex. A text that is not in it is not of
+	// this make.
+	Encoding string `yaml:"encoding"`
+	// Prefix is taken off before decoding. A text that starts with none of
+	// the prefixes is not of this make. Default none, for every text.
+	Prefix OneOrMore `yaml:"prefix"`
 }
 
 // EventSpec names what happened. Of each list the first source with a value
