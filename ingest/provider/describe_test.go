@@ -45,7 +45,7 @@ func TestGenerateKey(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, stranger.Verify(t.Context(), d), provider.ErrMismatch)
 	}
-	require.Equal(t, []string{"discord", "sendgrid", "standard-webhooks-v1a"}, pairs)
+	require.Equal(t, []string{"discord", "sendgrid", "standard-webhooks-v1a", "telnyx", "wechat", "wechat-pay", "wise"}, pairs)
 }
 
 // TestAbilities asks schemes in Go, of which no file tells, what they can do.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -111,12 +112,25 @@ func (v vector) generic(t *testing.T, hmac *provider.Provider) *provider.Provide
 	return p
 }
 
+// readVectors reads all files of vectors.
+func readVectors(t testing.TB) []vector {
+	files, err := filepath.Glob("testdata/vectors*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	var all []vector
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var vectors []vector
+		require.NoError(t, json.Unmarshal(data, &vectors), file)
+		all = append(all, vectors...)
+	}
+	return all
+}
+
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("testdata/vectors.json")
-	require.NoError(t, err)
-	var vectors []vector
-	require.NoError(t, json.Unmarshal(data, &vectors))
+	vectors := readVectors(t)
 	require.Greater(t, len(vectors), 200)
 	catalog, err := provider.Builtin()
 	require.NoError(t, err)
