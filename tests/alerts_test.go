@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // channel is a webhook that takes alerts.
@@ -67,21 +69,21 @@ alerts: {to: [env:ALERT], digest_every: 5s, web_ui: "https://temporal.example.co
 	for i := range events {
 		require.Equal(t, "accepted", s.deliver("acme", "standard-webhooks", fmt.Sprintf("m%d", i), "", `{"type":"order.created"}`).status)
 	}
-	eventually(t, "a channel that is down holds up no park", func() bool { return s.count(`HookState="parked"`) == events })
+	harness.Eventually(t, "a channel that is down holds up no park", func() bool { return s.count(`HookState="parked"`) == events })
 	c.down.Store(false)
-	eventually(t, "somebody is told of all of them", func() bool { return len(c.messages("200")) > 0 })
+	harness.Eventually(t, "somebody is told of all of them", func() bool { return len(c.messages("200")) > 0 })
 	require.Less(t, len(c.messages("acme")), 10, "not a message for each")
 	require.NotEmpty(t, c.messages("https://temporal.example.com/namespaces/default/workflows"), "a link")
-	require.NotContains(t, s.output.String(), c.URL, "a channel's URL is a secret")
+	require.NotContains(t, s.Output.String(), c.URL, "a channel's URL is a secret")
 
 	service.mend()
 	s.run("resume", "--all", "--source", "acme", "--yes", "--rate", "500", "--why", "the service is back")
-	eventually(t, "somebody is told that it is over", func() bool { return len(c.messages("nothing is parked any more")) > 0 })
+	harness.Eventually(t, "somebody is told that it is over", func() bool { return len(c.messages("nothing is parked any more")) > 0 })
 
 	t.Run("refused deliveries", func(t *testing.T) {
 		for range 30 {
 			require.Equal(t, 401, s.post(t.Context(), "acme", http.Header{}, []byte("{}")).code)
 		}
-		eventually(t, "somebody is told of them", func() bool { return len(c.messages("refused")) > 0 })
+		harness.Eventually(t, "somebody is told of them", func() bool { return len(c.messages("refused")) > 0 })
 	})
 }

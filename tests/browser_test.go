@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 var screenshots = flag.Bool("screenshots", false, "write the pictures of docs/images")
@@ -37,7 +39,7 @@ func TestRepairInBrowser(t *testing.T) {
 		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
 		s.parked("stripe:" + id)
 	}
-	list := "http://" + s.temporal.ui + "/namespaces/default/workflows?query=" + url.QueryEscape(parkedView)
+	list := "http://" + s.temporal.UI + "/namespaces/default/workflows?query=" + url.QueryEscape(parkedView)
 
 	b.open(list)
 	b.see("td", "stripe:evt_2")
@@ -51,7 +53,7 @@ func TestRepairInBrowser(t *testing.T) {
 	b.read("#user-metadata-current-details", "connection refused")
 	b.picture("parked-run", chromedp.CaptureScreenshot())
 
-	taken := startSMTP(t, s.smtp)
+	taken := harness.StartMailbox(t, s.smtp)
 	b.click("button", "More Actions")
 	b.click("[data-testid=signal-button]", "Send a Signal")
 	b.click("dialog[open] [data-testid=signal-select-button]", "")
@@ -64,7 +66,7 @@ func TestRepairInBrowser(t *testing.T) {
 	b.see("[data-testid=execution-status]", "Completed")
 	require.NoError(t, b.do(chromedp.KeyEvent("r")), "for freshness, as the page says")
 	b.read("#user-metadata-current-details", "resume by somebody who gave no name")
-	require.EqualValues(t, 1, taken.Load())
+	require.EqualValues(t, 1, taken.Taken())
 
 	b.open(list)
 	b.click("td a", "stripe:evt_2")
@@ -80,9 +82,9 @@ func TestRepairInBrowser(t *testing.T) {
 	b.see("[data-testid=workflow-id-heading]", "stripe:evt_2")
 
 	s.completed("stripe:evt_2")
-	require.EqualValues(t, 2, taken.Load())
+	require.EqualValues(t, 2, taken.Taken())
 	require.Equal(t, []string{"evt_1", "evt_2"}, s.payments())
-	eventually(t, "the parked view is empty", func() bool { return s.count(parkedView) == 0 })
+	harness.Eventually(t, "the parked view is empty", func() bool { return s.count(parkedView) == 0 })
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
 }
 
@@ -167,7 +169,7 @@ func (b *browser) click(selector, text string) {
 	b.t.Helper()
 	type place struct{ X, Y float64 }
 	var at, before place
-	eventually(b.t, selector+" stands still", func() bool {
+	harness.Eventually(b.t, selector+" stands still", func() bool {
 		at, before = find[place](b, clickable, selector, text), at
 		return at == before
 	})
@@ -188,7 +190,7 @@ func find[T any](b *browser, function, selector, text string) T {
 	require.NoError(b.t, err)
 	call := chromedp.Evaluate[*T](fmt.Sprintf("(%s)(...%s)", function, args))
 	var found *T
-	eventually(b.t, fmt.Sprintf("%s with %q", selector, text), func() bool {
+	harness.Eventually(b.t, fmt.Sprintf("%s with %q", selector, text), func() bool {
 		ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
 		defer cancel()
 		found, err = chromedp.Run(ctx, call)

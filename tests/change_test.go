@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/hookyard/hookyard/internal/worker/parking"
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // load sends deliveries, a few at a time, until it is stopped.
@@ -75,7 +76,7 @@ func (l *load) sent() int {
 func (l *load) more(n int) {
 	l.s.t.Helper()
 	want := l.sent() + n
-	eventually(l.s.t, fmt.Sprintf("%d more deliveries are accepted", n), func() bool { return l.sent() >= want })
+	harness.Eventually(l.s.t, fmt.Sprintf("%d more deliveries are accepted", n), func() bool { return l.sent() >= want })
 }
 
 // end stops and waits for the senders.
@@ -87,10 +88,10 @@ func (l *load) end() {
 // logged waits until the log has a line with the text.
 func (s *system) logged(text string) {
 	s.t.Helper()
-	eventually(s.t, "the log says "+text, func() bool { return strings.Contains(s.output.String(), text) })
+	harness.Eventually(s.t, "the log says "+text, func() bool { return strings.Contains(s.Output.String(), text) })
 }
 
-func (s *system) hangup() { require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGHUP)) }
+func (s *system) hangup() { require.NoError(s.t, s.Signal(syscall.SIGHUP)) }
 
 func (s *system) rewrite(change func(config string) string) {
 	config, err := os.ReadFile(s.config())
@@ -171,7 +172,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	s := startSystem(t, startTemporal(t, ""), stripeSource)
 	l := startLoad(s, "d")
 	l.more(40)
-	require.NoError(t, s.stop(syscall.SIGTERM))
+	require.NoError(t, s.Stop(syscall.SIGTERM))
 	l.end()
 	require.Equal(t, map[int]int{http.StatusOK: len(l.accepted)}, l.answers)
 	for id, err := range l.failed {
@@ -213,7 +214,7 @@ func TestPause(t *testing.T) {
 	for i := events / 2; i < events; i++ {
 		require.Equal(t, "accepted", s.deliver("stripe", "stripe", fmt.Sprintf("evt_%d", i), "", invoicePaid).status)
 	}
-	eventually(t, "all are held", func() bool { return s.count(`HookState="held" AND HookParkReason="paused"`) == events })
+	harness.Eventually(t, "all are held", func() bool { return s.count(`HookState="held" AND HookParkReason="paused"`) == events })
 	require.Equal(t, []string{"evt_before"}, s.payments(), "none has begun")
 	require.Regexp(t, `stripe +\S+ +20 +ada +the ledger moves`, s.run("pause"))
 	require.Contains(t, s.run("parked"), "evt_before")
@@ -222,7 +223,7 @@ func TestPause(t *testing.T) {
 	require.Contains(t, s.details("stripe:evt_0"), "### Held: source \"stripe\" is paused")
 	require.Equal(t, map[string]int{parking.PauseActivity: 1}, s.scheduled("stripe:evt_0"), "no alert")
 
-	startSMTP(t, s.smtp)
+	harness.StartMailbox(t, s.smtp)
 	s.run("resume", "stripe:evt_before")
 	s.completed("stripe:evt_before")
 
@@ -249,7 +250,7 @@ func TestPauseEndsUnseen(t *testing.T) {
 	require.NoError(t, s.client.TerminateWorkflow(t.Context(), "hookyard/pause/stripe", "", "by hand, from the Web UI"))
 	require.Contains(t, s.run("unpause", "stripe"), "not paused")
 
-	_ = s.stop(syscall.SIGKILL)
+	_ = s.Stop(syscall.SIGKILL)
 	s.serve()
 	s.completed("stripe:evt_1")
 }
@@ -264,9 +265,9 @@ func orderChanged(t *testing.T) string {
 	head, tail, found := strings.Cut(string(code), before)
 	require.True(t, found)
 	program := filepath.Join(t.TempDir(), "hookyard")
-	require.NoError(t, build(program, "-overlay", overlay(t, map[string]string{
+	require.NoError(t, harness.Build(t.Context(), program, "-overlay", overlay(t, map[string]string{
 		file: head + "\tif err := workflow.Sleep(ctx, time.Second); err != nil {\n\t\treturn err\n\t}\n" + before + tail,
-	})))
+	}), "../cmd/hookyard"))
 	return program
 }
 
@@ -283,22 +284,20 @@ func TestReplayCommand(t *testing.T) {
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_other", "invoice.created", `{"id":"","type":"invoice.created"}`).status)
 	s.signal("stripe:evt_closed", parking.SignalResolve, parking.Resolve{By: "ada", Why: "a test"})
 	s.completed("stripe:evt_closed")
-	eventually(t, "it is listed as closed", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="stripe"`) >= 1 })
+	harness.Eventually(t, "it is listed as closed", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="stripe"`) >= 1 })
 	require.Regexp(t, `(\d) of \d runs replayed\.`, s.run("replay"))
 
-	p := start(t, s.vars(), orderChanged(t), "replay")
-	<-p.exited
-	require.Error(t, p.err)
-	require.Equal(t, 1, p.cmd.ProcessState.ExitCode())
+	p := harness.Run(t, s.vars(), orderChanged(t), "replay")
+	require.Error(t, p.Wait())
+	require.Equal(t, 1, p.ExitCode())
 	for _, id := range []string{"stripe:evt_open", "stripe:evt_closed"} {
-		require.Contains(t, p.output.String(), "would break: "+id+" (run ")
+		require.Contains(t, p.Output.String(), "would break: "+id+" (run ")
 	}
-	require.NotContains(t, p.output.String(), "would break: stripe:evt_other")
-	require.Contains(t, p.output.String(), "TMPRL1100", "Temporal's code for non-determinism")
+	require.NotContains(t, p.Output.String(), "would break: stripe:evt_other")
+	require.Contains(t, p.Output.String(), "TMPRL1100", "Temporal's code for non-determinism")
 
-	p = start(t, s.vars(), orderChanged(t), "replay", "--query", `WorkflowId="stripe:evt_other"`)
-	<-p.exited
-	require.NoError(t, p.err, p.output)
+	p = harness.Run(t, s.vars(), orderChanged(t), "replay", "--query", `WorkflowId="stripe:evt_other"`)
+	require.NoError(t, p.Wait(), p.Output)
 	require.Contains(t, s.fails("replay", "--query", "Nothing = 1"), "Nothing")
 }
 
@@ -310,14 +309,14 @@ func TestWorkerVersioning(t *testing.T) {
 	s.rewrite(func(config string) string {
 		return strings.Replace(config, "temporal: {", "temporal: {versioning: {build_id: file:build}, ", 1)
 	})
-	deploy := func(build string, args ...string) *process {
+	deploy := func(build string, args ...string) *harness.TestProcess {
 		require.NoError(t, os.WriteFile(filepath.Join(s.dir, "build"), []byte(build+"\n"), 0o600))
 		s.serve(args...)
-		return s.process
+		return s.TestProcess
 	}
 	deployment := s.client.WorkerDeploymentClient().GetHandle("hookyard")
 	makeCurrent := func(build string) {
-		eventually(t, build+" is current", func() bool {
+		harness.Eventually(t, build+" is current", func() bool {
 			_, err := deployment.SetCurrentVersion(t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: build})
 			return err == nil
 		})
@@ -329,15 +328,15 @@ func TestWorkerVersioning(t *testing.T) {
 	s.parked("stripe:evt_1")
 	require.Equal(t, "one", s.buildOf("stripe:evt_1"))
 
-	s.address = freeAddress(t)
+	s.address = harness.TestAddress(t)
 	s.rewrite(func(config string) string {
 		_, rest, _ := strings.Cut(config, "\n")
 		return "listen: " + s.address + "\n" + rest
 	})
 	deploy("two")
 	makeCurrent("two")
-	_ = one.stop(syscall.SIGTERM)
-	startSMTP(t, s.smtp)
+	_ = one.Stop(syscall.SIGTERM)
+	harness.StartMailbox(t, s.smtp)
 	s.run("resume", "stripe:evt_1")
 	s.completed("stripe:evt_1")
 	require.Equal(t, "two", s.buildOf("stripe:evt_1"))

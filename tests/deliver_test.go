@@ -17,6 +17,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 
 	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // TestAccepted follows one event from the POST to the ledger and the mail.
@@ -39,9 +40,9 @@ func TestAccepted(t *testing.T) {
 				Status    string
 			}
 		}
-		eventually(t, "the list has the run", func() bool {
+		harness.Eventually(t, "the list has the run", func() bool {
 			query := url.QueryEscape(`HookSource="stripe" AND HookEventType="invoice.paid" AND ExecutionStatus="Completed"`)
-			getJSON(t, "http://"+s.temporal.ui+"/api/v1/namespaces/default/workflows?query="+query, &listed)
+			getJSON(t, "http://"+s.temporal.UI+"/api/v1/namespaces/default/workflows?query="+query, &listed)
 			return len(listed.Executions) == 1
 		})
 		require.Equal(t, "stripe:evt_1", listed.Executions[0].Execution.WorkflowID)
@@ -57,8 +58,8 @@ func TestAccepted(t *testing.T) {
 	})
 
 	t.Run("no secret in what is printed", func(t *testing.T) {
-		require.NotContains(t, s.output.String(), secret)
-		require.Contains(t, s.output.String(), "workflow_id=stripe:evt_1")
+		require.NotContains(t, s.Output.String(), secret)
+		require.Contains(t, s.Output.String(), "workflow_id=stripe:evt_1")
 	})
 }
 

@@ -17,6 +17,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // None of this can be run without a container engine. So it is held to the
@@ -213,9 +215,9 @@ func TestSecretsScript(t *testing.T) {
 	secrets := filepath.Join(dir, "secrets")
 	require.NoError(t, os.Mkdir(secrets, 0o755))
 	run := func() (said string, ok bool) {
-		p := start(t, nil, "/bin/sh", script)
-		<-p.exited
-		return p.output.String(), p.err == nil
+		p := harness.Run(t, nil, "/bin/sh", script)
+		err := p.Wait()
+		return p.Output.String(), err == nil
 	}
 	said, ok := run()
 	require.False(t, ok, "what others give out is missing")
@@ -331,10 +333,10 @@ func TestDockerfile(t *testing.T) {
 func accepts(t *testing.T, command []string) {
 	t.Helper()
 	require.Equal(t, "/hookyard", command[0])
-	p := start(t, nil, hookyard, append(command[1:], "--admin", freeAddress(t))...)
-	<-p.exited
-	require.Equal(t, 1, p.cmd.ProcessState.ExitCode(), "Docker knows 0 and 1: %s", p.output)
-	require.Contains(t, p.output.String(), "no answer")
+	p := harness.Run(t, nil, programs.Hookyard, append(command[1:], "--admin", harness.TestAddress(t))...)
+	require.Error(t, p.Wait())
+	require.Equal(t, 1, p.ExitCode(), "Docker knows 0 and 1: %s", p.Output)
+	require.Contains(t, p.Output.String(), "no answer")
 }
 
 // TestDockerContext sees that secrets stay out of the image and of git.
@@ -352,9 +354,8 @@ func TestDockerContext(t *testing.T) {
 // has the same one.
 func TestDeployedConfig(t *testing.T) {
 	t.Parallel()
-	p := start(t, nil, hookyard, "check", "--skip-secrets", "../deploy/config/hookyard.yaml")
-	<-p.exited
-	require.NoError(t, p.err, p.output)
+	p := harness.Run(t, nil, programs.Hookyard, "check", "--skip-secrets", "../deploy/config/hookyard.yaml")
+	require.NoError(t, p.Wait(), p.Output)
 
 	objects := kubernetes(t)
 	config := object(t, objects, "ConfigMap", "hookyard")

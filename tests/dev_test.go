@@ -5,31 +5,32 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // devSystem is `hookyard dev` on a machine where nothing is set up.
 type devSystem struct {
-	*process
+	*harness.TestProcess
 	t                    *testing.T
 	home                 string
 	edge, temporal, uiAt string
 }
 
 func startDev(t *testing.T, args ...string) *devSystem {
-	s := &devSystem{t: t, home: t.TempDir(), edge: freeAddress(t), temporal: freeAddress(t), uiAt: freeAddress(t)}
+	s := &devSystem{t: t, home: t.TempDir(), edge: harness.TestAddress(t), temporal: harness.TestAddress(t), uiAt: harness.TestAddress(t)}
 	s.start(args...)
 	return s
 }
 
 // vars give it the cache that holds the dev server, and no `temporal`.
 func (s *devSystem) vars() []string {
-	return []string{"HOME=" + s.home, "XDG_CACHE_HOME=" + filepath.Dir(filepath.Dir(devServer)), "PATH=" + filepath.Dir(goTool(s.t))}
+	return []string{"HOME=" + s.home, "XDG_CACHE_HOME=" + filepath.Dir(filepath.Dir(programs.DevServer)), "PATH=" + filepath.Dir(goTool(s.t))}
 }
 
 func goTool(t *testing.T) string {
@@ -39,28 +40,23 @@ func goTool(t *testing.T) string {
 }
 
 func (s *devSystem) args(more ...string) []string {
-	return append([]string{"dev", "--listen", s.edge, "--temporal-port", strconv.Itoa(port(s.t, s.temporal)),
-		"--ui-port", strconv.Itoa(port(s.t, s.uiAt))}, more...)
+	return append([]string{"dev", "--listen", s.edge, "--temporal-port", harness.Port(s.temporal),
+		"--ui-port", harness.Port(s.uiAt)}, more...)
 }
 
 func (s *devSystem) start(args ...string) {
-	s.process = start(s.t, s.vars(), hookyard, s.args(args...)...)
-	eventually(s.t, "hookyard dev is up", func() bool {
-		select {
-		case <-s.exited:
-			require.Fail(s.t, "hookyard dev ended", s.output.String())
-		default:
-		}
-		return strings.Contains(s.output.String(), "hookyard is up")
+	s.TestProcess = harness.Run(s.t, s.vars(), programs.Hookyard, s.args(args...)...)
+	harness.Eventually(s.t, "hookyard dev is up", func() bool {
+		require.False(s.t, s.Gone(), "hookyard dev ended: %s", s.Output)
+		return strings.Contains(s.Output.String(), "hookyard is up")
 	})
 }
 
 // send runs the line that dev prints to try, with more flags.
 func (s *devSystem) send(args ...string) string {
-	p := start(s.t, s.vars(), hookyard, append([]string{"send"}, args...)...)
-	<-p.exited
-	require.NoError(s.t, p.err, p.output)
-	return p.output.String()
+	p := harness.Run(s.t, s.vars(), programs.Hookyard, append([]string{"send"}, args...)...)
+	require.NoError(s.t, p.Wait(), p.Output)
+	return p.Output.String()
 }
 
 // TestDev is the README's first minute, then a restart.
@@ -69,29 +65,29 @@ func TestDev(t *testing.T) {
 	s := startDev(t)
 	ledger := &system{t: t, dir: filepath.Join(s.home, ".local", "state", "hookyard")}
 
-	require.Contains(t, s.output.String(), "send stripe invoice.paid")
-	require.Contains(t, s.output.String(), "http://"+s.uiAt+"/namespaces/default/workflows?query=HookState%3D%22parked%22")
+	require.Contains(t, s.Output.String(), "send stripe invoice.paid")
+	require.Contains(t, s.Output.String(), "http://"+s.uiAt+"/namespaces/default/workflows?query=HookState%3D%22parked%22")
 	require.Equal(t, 200, get(t, "http://"+s.uiAt+"/"))
 
 	require.Contains(t, s.send("stripe", "invoice.paid", "--id", "evt_1"), "accepted  200  stripe:evt_1")
 	require.Contains(t, s.send("stripe", "invoice.paid", "--id", "evt_1"), "duplicate  200  stripe:evt_1")
-	eventually(t, "the payment is in the ledger", func() bool { return len(ledger.payments()) == 1 })
-	eventually(t, "the receipt is in the mail folder", func() bool { return ledger.mails() == 1 })
+	harness.Eventually(t, "the payment is in the ledger", func() bool { return len(ledger.payments()) == 1 })
+	harness.Eventually(t, "the receipt is in the mail folder", func() bool { return ledger.mails() == 1 })
 	run := struct {
 		WorkflowExecutionInfo struct{ Status string }
 	}{}
-	eventually(t, "the run has completed in the Web UI's API", func() bool {
+	harness.Eventually(t, "the run has completed in the Web UI's API", func() bool {
 		getJSON(t, "http://"+s.uiAt+"/api/v1/namespaces/default/workflows/stripe:evt_1", &run)
 		return run.WorkflowExecutionInfo.Status == "WORKFLOW_EXECUTION_STATUS_COMPLETED"
 	})
 	require.Contains(t, s.send("acme", "order.created"), "accepted")
 	require.Contains(t, s.send("github", "push"), "accepted")
-	eventually(t, "the demo's services are called", func() bool {
-		said := s.output.String()
+	harness.Eventually(t, "the demo's services are called", func() bool {
+		said := s.Output.String()
 		return strings.Contains(said, "your service: took acme:") && strings.Contains(said, "your build server: asked for")
 	})
 
-	require.NoError(t, s.stop(syscall.SIGINT))
+	require.NoError(t, s.Stop(syscall.SIGINT))
 	require.Empty(t, s.left(), "processes left behind")
 
 	s.start()
@@ -106,7 +102,7 @@ func (s *devSystem) left() []string {
 	require.NoError(s.t, err)
 	for _, file := range files {
 		line, err := os.ReadFile(file)
-		if err == nil && strings.Contains(string(line), "\x00"+strconv.Itoa(port(s.t, s.temporal))+"\x00") {
+		if err == nil && strings.Contains(string(line), "\x00"+harness.Port(s.temporal)+"\x00") {
 			left = append(left, strings.ReplaceAll(string(line), "\x00", " "))
 		}
 	}
@@ -118,8 +114,8 @@ func TestDevKilled(t *testing.T) {
 	t.Parallel()
 	s := startDev(t, "--ephemeral")
 	require.NotEmpty(t, s.left())
-	_ = s.stop(syscall.SIGKILL)
-	eventually(t, "Temporal ends with it", func() bool { return len(s.left()) == 0 })
+	_ = s.Stop(syscall.SIGKILL)
+	harness.Eventually(t, "Temporal ends with it", func() bool { return len(s.left()) == 0 })
 }
 
 // TestDevUsesWhatIsThere runs dev beside a Temporal that answers, and on ports
@@ -127,23 +123,22 @@ func TestDevKilled(t *testing.T) {
 func TestDevUsesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	server := startTemporal(t, "")
-	s := &devSystem{t: t, home: t.TempDir(), edge: freeAddress(t), temporal: server.address, uiAt: server.ui}
+	s := &devSystem{t: t, home: t.TempDir(), edge: harness.TestAddress(t), temporal: server.Address, uiAt: server.UI}
 	s.start("--ephemeral")
-	require.NoError(t, s.stop(syscall.SIGINT))
-	require.True(t, reachable(t, server.address), "what was there before is still there")
+	require.NoError(t, s.Stop(syscall.SIGINT))
+	require.True(t, harness.Reachable(t.Context(), server.Address), "what was there before is still there")
 
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
 	for flag, blocked := range map[string]*devSystem{
-		"--listen":        {t: t, home: s.home, edge: l.Addr().String(), temporal: freeAddress(t), uiAt: freeAddress(t)},
-		"--temporal-port": {t: t, home: s.home, edge: freeAddress(t), temporal: l.Addr().String(), uiAt: freeAddress(t)},
-		"--ui-port":       {t: t, home: s.home, edge: freeAddress(t), temporal: freeAddress(t), uiAt: l.Addr().String()},
+		"--listen":        {t: t, home: s.home, edge: l.Addr().String(), temporal: harness.TestAddress(t), uiAt: harness.TestAddress(t)},
+		"--temporal-port": {t: t, home: s.home, edge: harness.TestAddress(t), temporal: l.Addr().String(), uiAt: harness.TestAddress(t)},
+		"--ui-port":       {t: t, home: s.home, edge: harness.TestAddress(t), temporal: harness.TestAddress(t), uiAt: l.Addr().String()},
 	} {
-		p := start(t, blocked.vars(), hookyard, blocked.args()...)
-		<-p.exited
-		require.Error(t, p.err)
-		require.Contains(t, p.output.String(), l.Addr().String()+" is taken")
-		require.Contains(t, p.output.String(), flag)
+		p := harness.Run(t, blocked.vars(), programs.Hookyard, blocked.args()...)
+		require.Error(t, p.Wait())
+		require.Contains(t, p.Output.String(), l.Addr().String()+" is taken")
+		require.Contains(t, p.Output.String(), flag)
 	}
 }

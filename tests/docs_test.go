@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // blocks returns the code blocks of a language in a Markdown file.
@@ -32,9 +34,8 @@ func TestDocumentedConfigs(t *testing.T) {
 			config := filepath.Join(dir, "hookyard.yaml")
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "providers"), 0o755))
 			require.NoError(t, os.WriteFile(config, []byte(text), 0o600))
-			p := start(t, nil, hookyard, "check", "--skip-secrets", config)
-			<-p.exited
-			require.NoError(t, p.err, "%s, block %d: %s", file, i+1, p.output)
+			p := harness.Run(t, nil, programs.Hookyard, "check", "--skip-secrets", config)
+			require.NoError(t, p.Wait(), "%s, block %d: %s", file, i+1, p.Output)
 		}
 	}
 }
@@ -54,10 +55,10 @@ func TestContributing(t *testing.T) {
 	head, tail, found := strings.Cut(string(registry), "return []Handler{\n")
 	require.True(t, found)
 	program := filepath.Join(t.TempDir(), "hookyard")
-	require.NoError(t, build(program, "-overlay", overlay(t, map[string]string{
+	require.NoError(t, harness.Build(t.Context(), program, "-overlay", overlay(t, map[string]string{
 		name[1]:                 steps[0],
 		"workflows/registry.go": head + "return []Handler{\n" + steps[1] + tail,
-	})))
+	}), "../cmd/hookyard"))
 
 	s := newSystem(t, startTemporal(t, ""), `
 sources:
@@ -65,9 +66,8 @@ sources:
 `)
 	s.program = program
 	s.serve()
-	p := start(t, s.vars(), hookyard, "send", "stripe", "charge.dispute.created", "--id", "evt_d", "--config", s.config())
-	<-p.exited
-	require.NoError(t, p.err, p.output)
+	p := harness.Run(t, s.vars(), programs.Hookyard, "send", "stripe", "charge.dispute.created", "--id", "evt_d", "--config", s.config())
+	require.NoError(t, p.Wait(), p.Output)
 	s.completed("stripe:evt_d")
 	require.Equal(t, []string{"evt_d"}, s.payments())
 }

@@ -11,6 +11,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 
 	"github.com/hookyard/hookyard/internal/worker/parking"
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // quick has steps make their first attempt within the Workflow Task.
@@ -41,10 +42,10 @@ func TestFirstAttemptThenParked(t *testing.T) {
 	require.Equal(t, map[string]int{"SendReceipt": 1, "ReportParked": 1}, s.scheduled("stripe:evt_1"))
 	require.Contains(t, s.run("parked", "show", "stripe:evt_1"), "connection refused")
 
-	taken := startSMTP(t, s.smtp)
+	taken := harness.StartMailbox(t, s.smtp)
 	s.run("resume", "stripe:evt_1")
 	s.completed("stripe:evt_1")
-	require.EqualValues(t, 1, taken.Load())
+	require.EqualValues(t, 1, taken.Taken())
 	require.Equal(t, []string{"evt_1"}, s.payments())
 	require.Equal(t, map[string]int{"RecordPayment": 1, "SendReceipt": 2}, s.attemptedLocally("stripe:evt_1"),
 		"the step that is resumed begins as any other")
@@ -64,13 +65,13 @@ func TestTimeoutChanged(t *testing.T) {
 			require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 			s.parked("stripe:evt_1")
 
-			_ = s.stop(syscall.SIGKILL)
+			_ = s.Stop(syscall.SIGKILL)
 			config, err := os.ReadFile(s.config())
 			require.NoError(t, err)
 			changed := strings.Replace(string(config), change[0], change[1], 1)
 			require.NotEqual(t, string(config), changed)
 			require.NoError(t, os.WriteFile(s.config(), []byte(changed), 0o600))
-			startSMTP(t, s.smtp)
+			harness.StartMailbox(t, s.smtp)
 			s.serve()
 
 			s.run("resume", "stripe:evt_1")

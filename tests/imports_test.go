@@ -36,7 +36,7 @@ func rules() []rule {
 	const putElsewhere = "a Workflow is replayed from its history and must do the same each time: put that work in an Activity, and log with workflow.GetLogger"
 
 	everything := []string{
-		"activities", "bench", "chaos", "chaos/cluster", "config", "event",
+		"activities", "config", "event",
 		"ingest", "ingest/provider", "telemetry", "workflows", "workflows/parking",
 	}
 	return []rule{
@@ -72,23 +72,12 @@ func rules() []rule {
 			folder: "telemetry",
 			why:    "what is measured is said where it happens, in terms of OpenTelemetry; this only carries it out of the program",
 		}, {
-			folder: "bench",
-			ours:   []string{"activities", "event", "ingest", "ingest/provider"},
-			why:    "it measures the program from outside, and the same start and the same step without the program",
-		}, {
-			folder: "chaos",
-			ours:   []string{"chaos/cluster", "ingest/provider"},
-			why:    "it breaks the program from outside, as a user has it, and signs as providers do",
-		}, {
-			folder: "chaos/cluster",
-			why:    "it runs Temporal as processes, for whoever needs one",
-		}, {
 			folder: "cmd",
 			ours:   everything,
 			why:    "cmd puts the program together and stands above everything",
 		}, {
 			folder: "tests",
-			ours:   everything,
+			ours:   append([]string{"tests/bench/measure", "tests/chaos/trial", "tests/harness"}, everything...),
 			why:    "tests run the program as a user does",
 		},
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 const prometheusFolder = "deploy/prometheus"
@@ -48,9 +50,8 @@ func debian(t *testing.T, program, pack string) string {
 
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	p := start(t, nil, debian(t, "promtool", "prometheus"), args...)
-	<-p.exited
-	require.NoError(t, p.err, "promtool %v: %s", args, p.output)
+	p := harness.Run(t, nil, debian(t, "promtool", "prometheus"), args...)
+	require.NoError(t, p.Wait(), "promtool %v: %s", args, p.Output)
 }
 
 // TestAlertRules has Prometheus's own tool check the rules, and see each of them

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // TestTemporalKilled takes Temporal away under a running edge and gives it
@@ -28,7 +30,7 @@ sources:
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_before", "", invoicePaid).status)
 	s.completed("stripe:evt_before")
 
-	_ = server.stop(syscall.SIGKILL)
+	server.Kill()
 	for source, within := range map[string]time.Duration{"stripe": 20 * time.Second, "slack": 3 * time.Second} {
 		sent := time.Now()
 		a := s.deliver(source, source, "evt_during", "", `{"id":"","event_id":"evt_during","type":"invoice.paid"}`)
@@ -37,8 +39,8 @@ sources:
 		require.Less(t, time.Since(sent), within, "%s waits no longer for an answer", source)
 	}
 
-	server.start()
-	eventually(t, "the edge recovers by itself", func() bool {
+	server.Start()
+	harness.Eventually(t, "the edge recovers by itself", func() bool {
 		return s.deliver("stripe", "stripe", "evt_after", "", invoicePaid).code == 200
 	})
 	s.completed("stripe:evt_after")
@@ -51,15 +53,15 @@ func TestBootsWithoutTemporal(t *testing.T) {
 	t.Parallel()
 	server := startTemporal(t, filepath.Join(t.TempDir(), "temporal.db"))
 	s := newSystem(t, server, stripeSource)
-	require.NoError(t, server.stop(syscall.SIGTERM))
+	server.Kill()
 
 	s.serve()
 	a := s.deliver("stripe", "stripe", "evt_1", "", invoicePaid)
 	require.Equal(t, 503, a.code)
 	require.NotEmpty(t, a.header.Get("Retry-After"))
 
-	server.start()
-	eventually(t, "the event is taken", func() bool {
+	server.Start()
+	harness.Eventually(t, "the event is taken", func() bool {
 		return s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).code == 200
 	})
 	s.completed("stripe:evt_1")
@@ -102,8 +104,8 @@ func TestDrain(t *testing.T) {
 	// first has reached the server.
 	require.Equal(t, 200, s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).code)
 
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	eventually(t, "new connections are refused", func() bool { return !reachable(t, s.address) })
+	require.NoError(t, s.Signal(syscall.SIGTERM))
+	harness.Eventually(t, "new connections are refused", func() bool { return !harness.Reachable(t.Context(), s.address) })
 	_, err = conn.Write(d.Body[half:])
 	require.NoError(t, err)
 	reply := make([]byte, 4096)
@@ -112,8 +114,7 @@ func TestDrain(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(reply[:n]), "200 OK")
 	require.Contains(t, string(reply[:n]), "accepted")
-	<-s.exited
-	require.NoError(t, s.err, "a drained server exits 0")
+	require.NoError(t, s.Wait(), "a drained server exits 0")
 
 	s.serve()
 	s.completed("stripe:evt_1")
@@ -127,9 +128,9 @@ func TestApart(t *testing.T) {
 	s := startSystem(t, startTemporal(t, ""), stripeSource, "--only", "edge")
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 
-	worker := start(t, s.vars(), hookyard, "serve", "--config", s.config(), "--only", "worker")
+	worker := harness.Run(t, s.vars(), programs.Hookyard, "serve", "--config", s.config(), "--only", "worker")
 	s.completed("stripe:evt_1")
-	require.NoError(t, worker.stop(syscall.SIGTERM))
+	require.NoError(t, worker.Stop(syscall.SIGTERM))
 
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, s.statusOf("stripe:evt_2"), "no worker, no completion")
@@ -141,15 +142,15 @@ func TestApart(t *testing.T) {
 func TestWithoutSearchAttributes(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), stripeSource)
-	eventually(t, "it has looked whether all is there", func() bool { return strings.Contains(s.output.String(), "worker started") })
+	harness.Eventually(t, "it has looked whether all is there", func() bool { return strings.Contains(s.Output.String(), "worker started") })
 	_, err := s.client.OperatorService().RemoveSearchAttributes(t.Context(), &operatorservice.RemoveSearchAttributesRequest{
 		Namespace: "default", SearchAttributes: []string{"HookSource", "HookEventType"},
 	})
 	require.NoError(t, err)
-	eventually(t, "the edge says so in its log", func() bool {
+	harness.Eventually(t, "the edge says so in its log", func() bool {
 		id := "evt_" + strconv.Itoa(time.Now().Nanosecond())
 		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
 		s.completed("stripe:" + id)
-		return strings.Contains(s.output.String(), "started without search attributes; run `hookyard setup`")
+		return strings.Contains(s.Output.String(), "started without search attributes; run `hookyard setup`")
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/hookyard/hookyard/internal/worker/parking"
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // parked waits until the run is parked, as lists show it, and returns its
@@ -25,11 +26,11 @@ import (
 func (s *system) parked(workflowID string) parking.Parked {
 	s.t.Helper()
 	var memo parking.Parked
-	eventually(s.t, workflowID+" is parked", func() bool {
+	harness.Eventually(s.t, workflowID+" is parked", func() bool {
 		memo = s.memo(workflowID)
 		return len(memo.Steps) > 0
 	})
-	eventually(s.t, "the parked view has "+workflowID, func() bool {
+	harness.Eventually(s.t, "the parked view has "+workflowID, func() bool {
 		return s.count(fmt.Sprintf(`HookState="parked" AND WorkflowId="%s"`, workflowID)) == 1
 	})
 	return memo
@@ -92,15 +93,15 @@ func TestParkAndResume(t *testing.T) {
 	require.Contains(t, s.details("stripe:evt_1"), "### Parked at SendReceipt: exhausted")
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 
-	_ = s.stop(syscall.SIGKILL)
-	taken := startSMTP(t, s.smtp)
+	_ = s.Stop(syscall.SIGKILL)
+	taken := harness.StartMailbox(t, s.smtp)
 	s.serve()
 	s.signal("stripe:evt_1", parking.SignalResume, parking.Resume{By: "ada", Why: "the mail server is back"})
 	s.completed("stripe:evt_1")
-	require.EqualValues(t, 1, taken.Load())
+	require.EqualValues(t, 1, taken.Taken())
 	require.Equal(t, []string{"evt_1"}, s.payments())
 	require.Contains(t, s.details("stripe:evt_1"), "resume by ada: the mail server is back")
-	eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked"`) == 0 })
+	harness.Eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked"`) == 0 })
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 
 	require.Equal(t, map[string]int{"RecordPayment": 1, "SendReceipt": 2, "ReportParked": 1}, s.scheduled("stripe:evt_1"))
@@ -122,7 +123,7 @@ func TestHandRepairs(t *testing.T) {
 		require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_d", "", invoicePaid).status)
 		s.parked("stripe:evt_d")
 		s.signal("stripe:evt_d", parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test order"})
-		eventually(t, "it is closed as failed", func() bool {
+		harness.Eventually(t, "it is closed as failed", func() bool {
 			return s.statusOf("stripe:evt_d") == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
 		})
 		err := s.client.GetWorkflow(t.Context(), "stripe:evt_d", "").Get(t.Context(), nil)
@@ -145,7 +146,7 @@ func TestHandRepairs(t *testing.T) {
 		s.completed("stripe:evt_a")
 		require.Contains(t, s.payments(), "evt_a")
 		require.Empty(t, s.memo("stripe:evt_a").Steps)
-		eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked" AND ExecutionStatus="Running"`) == 0 })
+		harness.Eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked" AND ExecutionStatus="Running"`) == 0 })
 		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_a", "", bad).status, "the id is still taken")
 	})
 }
@@ -171,9 +172,9 @@ func TestWholeWorkflowResumed(t *testing.T) {
 
 	first := s.latest("stripe:evt_1")
 	s.signal("stripe:evt_1", parking.SignalResume, nil)
-	eventually(t, "it parks anew, in a new run", func() bool { return s.latest("stripe:evt_1") != first })
+	harness.Eventually(t, "it parks anew, in a new run", func() bool { return s.latest("stripe:evt_1") != first })
 	s.parked("stripe:evt_1")
-	eventually(t, "the run before is not listed as parked", func() bool { return s.count(`HookState="parked"`) == 1 })
+	harness.Eventually(t, "the run before is not listed as parked", func() bool { return s.count(`HookState="parked"`) == 1 })
 	s.signal("stripe:evt_1", parking.SignalResolve, parking.Resolve{})
 	s.completed("stripe:evt_1")
 }
@@ -191,7 +192,7 @@ sources:
 	for i := range events {
 		require.Equal(t, "accepted", s.deliver("acme", "standard-webhooks", fmt.Sprintf("m%d", i), "", `{"type":"order.created"}`).status)
 	}
-	eventually(t, "all are parked", func() bool { return s.count(`HookState="parked" AND HookParkReason="permanent"`) == events })
+	harness.Eventually(t, "all are parked", func() bool { return s.count(`HookState="parked" AND HookParkReason="permanent"`) == events })
 
 	service.mend()
 	_, err := s.client.WorkflowService().StartBatchOperation(t.Context(), &workflowservice.StartBatchOperationRequest{
@@ -201,7 +202,7 @@ sources:
 		},
 	})
 	require.NoError(t, err)
-	eventually(t, "all complete", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="acme"`) == events })
+	harness.Eventually(t, "all complete", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="acme"`) == events })
 	served := service.taken()
 	require.Len(t, served, events)
 	for key, n := range served {
@@ -220,10 +221,10 @@ func TestDeployedFix(t *testing.T) {
 	head, tail, found := strings.Cut(string(code), "\treturn workflow.ExecuteActivity(ctx, mail.SendReceipt")
 	require.True(t, found)
 	broken := filepath.Join(t.TempDir(), "hookyard")
-	require.NoError(t, build(broken, "-overlay", overlay(t, map[string]string{
+	require.NoError(t, harness.Build(t.Context(), broken, "-overlay", overlay(t, map[string]string{
 		file: head + "\tif ledger == nil {\n\t\treturn fmt.Errorf(\"no template for %s\", paid.Currency)\n\t}\n" +
 			"\treturn workflow.ExecuteActivity(ctx, mail.SendReceipt" + tail,
-	})))
+	}), "../cmd/hookyard"))
 	s := newSystem(t, startTemporal(t, ""), stripeSource)
 	s.program = broken
 	s.serve()
@@ -231,8 +232,8 @@ func TestDeployedFix(t *testing.T) {
 	step := s.parked("stripe:evt_1").Steps[0]
 	require.Equal(t, "workflow: failed: no template for eur", step.Name+": "+string(step.Reason)+": "+step.Error)
 
-	require.NoError(t, s.stop(syscall.SIGTERM))
-	s.program = hookyard
+	require.NoError(t, s.Stop(syscall.SIGTERM))
+	s.program = programs.Hookyard
 	s.serve()
 	s.signal("stripe:evt_1", parking.SignalResume, parking.Resume{By: "ada", Why: "there is a template now"})
 	s.completed("stripe:evt_1")

@@ -72,7 +72,7 @@ providers: providers
 	text := fmt.Sprintf("POST /webhooks/acme HTTP/1.1\nHost: h\nX-Acme-Time: %s\nX-Acme-Sig: %s\n\n%s", header.Get("X-Acme-Time"), header.Get("X-Acme-Sig"), body)
 	require.NoError(t, os.WriteFile(request, []byte(text), 0o600))
 	require.Contains(t, s.run("verify", request, "--source", "acme", "--config", s.config()), "verdict         accept")
-	require.NotContains(t, s.output.String(), secret)
+	require.NotContains(t, s.Output.String(), secret)
 }
 
 // TestSendGridBatch delivers 50 events of which 20 were there before, under a

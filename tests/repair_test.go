@@ -11,14 +11,14 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/hookyard/hookyard/internal/worker/parking"
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // fails runs a hookyard command that is to fail, and returns what it printed.
 func (s *system) fails(args ...string) string {
-	p := start(s.t, s.vars(), hookyard, args...)
-	<-p.exited
-	require.Error(s.t, p.err, "hookyard %v: %s", args, p.output)
-	return p.output.String()
+	p := harness.Run(s.t, s.vars(), programs.Hookyard, args...)
+	require.Error(s.t, p.Wait(), "hookyard %v: %s", args, p.Output)
+	return p.Output.String()
 }
 
 // TestRepairCommands is an operator's day at the command line.
@@ -46,24 +46,24 @@ func TestRepairCommands(t *testing.T) {
 	s.run("resolve", "stripe:evt_resolve", "--why", "sent by hand", "--by", "ada")
 	s.completed("stripe:evt_resolve")
 	s.run("discard", "stripe:evt_discard", "--why", "a test order", "--by", "ada")
-	eventually(t, "it is closed as failed", func() bool {
+	harness.Eventually(t, "it is closed as failed", func() bool {
 		return s.statusOf("stripe:evt_discard") == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
 	})
 	require.Contains(t, s.fails("amend", "stripe:evt_amend", "--set", `data.object.amount_paid="50"`), "does not fit")
 	s.run("amend", "stripe:evt_amend", "--set", "data.object.amount_paid=4900", "--by", "ada", "--why", "a number")
 	s.completed("stripe:evt_amend")
 
-	taken := startSMTP(t, s.smtp)
+	taken := harness.StartMailbox(t, s.smtp)
 	s.run("resume", "stripe:evt_resume", "--by", "ada", "--why", "the mail server is back")
 	s.completed("stripe:evt_resume")
 	s.run("reset", "stripe:evt_reset", "--step", "SendReceipt", "--why", "to try it")
 	s.completed("stripe:evt_reset")
-	require.EqualValues(t, 2, taken.Load())
+	require.EqualValues(t, 2, taken.Taken())
 	require.Len(t, s.payments(), 5, "each was recorded once")
 
 	require.Contains(t, s.fails("resume", "stripe:evt_resume"), "stripe:evt_resume")
 	require.Contains(t, s.fails("resume", "stripe:nobody"), "stripe:nobody")
-	eventually(t, "nothing is parked", func() bool { return strings.Contains(s.run("parked"), "No run is parked.") })
+	harness.Eventually(t, "nothing is parked", func() bool { return strings.Contains(s.run("parked"), "No run is parked.") })
 }
 
 // TestBulkResume repairs 500 runs, is interrupted, and is run again.
@@ -89,18 +89,18 @@ sources:
 	}
 	close(ids)
 	senders.Wait()
-	eventually(t, "all are parked", func() bool { return s.count(`HookState="parked"`) == events })
+	harness.Eventually(t, "all are parked", func() bool { return s.count(`HookState="parked"`) == events })
 	service.mend()
 
 	require.Contains(t, s.fails("resume", "--all", "--source", "acme"), "--yes", "nobody is there to ask")
-	first := start(t, s.vars(), hookyard, "resume", "--all", "--source", "acme", "--yes", "--rate", "25", "--why", "the service is back")
-	eventually(t, "it is under way", func() bool { return len(service.taken()) > events/10 })
-	require.Error(t, first.stop(syscall.SIGINT))
-	require.Contains(t, first.output.String(), "Run the same command again")
+	first := harness.Run(t, s.vars(), programs.Hookyard, "resume", "--all", "--source", "acme", "--yes", "--rate", "25", "--why", "the service is back")
+	harness.Eventually(t, "it is under way", func() bool { return len(service.taken()) > events/10 })
+	require.Error(t, first.Stop(syscall.SIGINT))
+	require.Contains(t, first.Output.String(), "Run the same command again")
 	require.Less(t, len(service.taken()), events, "it was to be interrupted")
 
 	second := s.run("resume", "--all", "--source", "acme", "--yes", "--rate", "500", "--why", "the service is back")
-	eventually(t, "all complete", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="acme"`) == events })
+	harness.Eventually(t, "all complete", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="acme"`) == events })
 	served := service.taken()
 	require.Len(t, served, events)
 	for key, n := range served {

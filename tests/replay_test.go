@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/parking"
+	"github.com/hookyard/hookyard/tests/harness"
 	"github.com/hookyard/hookyard/workflows"
 )
 
@@ -37,7 +38,7 @@ func TestReplay(t *testing.T) {
 			})
 			require.NoError(t, err)
 			require.NoError(t, worker.Register(replayer, workflows.All()))
-			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(quiet(), file))
+			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(harness.Quiet{}, file))
 		})
 	}
 }
@@ -101,9 +102,9 @@ func recordParks(t *testing.T) {
 	s.completed(resolved)
 	s.store(resolved, "parked.resolved")
 	s.signal(discarded, parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test"})
-	eventually(t, "it is closed", func() bool { return s.statusOf(discarded) == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED })
+	harness.Eventually(t, "it is closed", func() bool { return s.statusOf(discarded) == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED })
 	s.store(discarded, "parked.discarded")
-	startSMTP(t, s.smtp)
+	harness.StartMailbox(t, s.smtp)
 	s.signal(resumed, parking.SignalResume, parking.Resume{By: "ada", Why: "mail is back"})
 	s.completed(resumed)
 	s.store(resumed, "parked.resumed")
@@ -125,7 +126,7 @@ func recordHeld(t *testing.T) {
 	for _, id := range []string{"evt_1", "evt_2"} {
 		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
 	}
-	eventually(t, "both are held", func() bool { return s.count(`HookState="held"`) == 2 })
+	harness.Eventually(t, "both are held", func() bool { return s.count(`HookState="held"`) == 2 })
 	s.store("stripe:evt_1", "held")
 	require.NoError(t, s.client.TerminateWorkflow(t.Context(), "hookyard/pause/stripe", "", "a test"))
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_3", "", invoicePaid).status)
@@ -147,7 +148,7 @@ func recordFirstAttempts(t *testing.T) {
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 	s.parked("stripe:evt_1")
 	s.store("stripe:evt_1", "first_attempt.failed")
-	startSMTP(t, s.smtp)
+	harness.StartMailbox(t, s.smtp)
 	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
 	for id, name := range map[string]string{"stripe:evt_1": "first_attempt.resumed", "stripe:evt_2": "first_attempt"} {
 		s.run("resume", "--all", "--yes")

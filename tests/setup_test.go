@@ -5,20 +5,22 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // TestSetup creates a namespace, twice, and then asks more of it.
 func TestSetup(t *testing.T) {
 	t.Parallel()
 	server := startTemporal(t, "")
-	vars := []string{"HOME=" + t.TempDir(), "TEMPORAL_ADDRESS=" + server.address, "TEMPORAL_NAMESPACE=hooks", "SECRET=" + secret}
+	vars := []string{"HOME=" + t.TempDir(), "TEMPORAL_ADDRESS=" + server.Address, "TEMPORAL_NAMESPACE=hooks", "SECRET=" + secret}
 	run := func(args ...string) (string, error) {
-		p := start(t, vars, hookyard, args...)
-		<-p.exited
-		return p.output.String(), p.err
+		p := harness.Run(t, vars, programs.Hookyard, args...)
+		err := p.Wait()
+		return p.Output.String(), err
 	}
 	config := t.TempDir() + "/hookyard.yaml"
-	require.NoError(t, os.WriteFile(config, []byte("listen: "+freeAddress(t)+stripeSource), 0o600))
+	require.NoError(t, os.WriteFile(config, []byte("listen: "+harness.TestAddress(t)+stripeSource), 0o600))
 
 	said, err := run("serve", "--config", config)
 	require.Error(t, err)
@@ -41,7 +43,7 @@ func TestSetup(t *testing.T) {
 	require.Contains(t, said, `namespace "hooks": there, keeps closed runs for 30 days`)
 	require.Contains(t, said, "search attributes: there")
 
-	vars[1] = "TEMPORAL_ADDRESS=" + freeAddress(t)
+	vars[1] = "TEMPORAL_ADDRESS=" + harness.TestAddress(t)
 	said, err = run("setup")
 	require.Error(t, err)
 	require.Contains(t, said, "no Temporal answers at", said)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // Every source of these tests has the one secret. As base64 it is a key of
@@ -31,9 +32,9 @@ const secret = "whsec_YSBzZWNyZXQgZm9yIHRoZSB0ZXN0cyBvbmx5"
 
 // system is hookyard on a config, beside a Temporal.
 type system struct {
-	*process
+	*harness.TestProcess
 	t        *testing.T
-	temporal *temporal
+	temporal *harness.TestTemporal
 	dir      string // config, ledger and mail
 	program  string
 	smtp     string // the address that env:SMTP names
@@ -44,8 +45,8 @@ type system struct {
 
 // newSystem sets a namespace up and writes the config; sources and what else
 // is to stand in it are YAML.
-func newSystem(t *testing.T, temporal *temporal, yaml string) *system {
-	s := &system{t: t, temporal: temporal, dir: t.TempDir(), program: hookyard, address: freeAddress(t), smtp: freeAddress(t), client: temporal.client()}
+func newSystem(t *testing.T, temporal *harness.TestTemporal, yaml string) *system {
+	s := &system{t: t, temporal: temporal, dir: t.TempDir(), program: programs.Hookyard, address: harness.TestAddress(t), smtp: harness.TestAddress(t), client: temporal.Client("")}
 	text := "listen: " + s.address + "\n" +
 		"temporal: {task_queue: " + filepath.Base(s.dir) + "-" + t.Name() + "}\n" + yaml + "\n"
 	for key, usual := range map[string]string{
@@ -62,7 +63,7 @@ func newSystem(t *testing.T, temporal *temporal, yaml string) *system {
 }
 
 // startSystem returns one that serves.
-func startSystem(t *testing.T, temporal *temporal, yaml string, args ...string) *system {
+func startSystem(t *testing.T, temporal *harness.TestTemporal, yaml string, args ...string) *system {
 	s := newSystem(t, temporal, yaml)
 	s.serve(args...)
 	return s
@@ -71,22 +72,21 @@ func startSystem(t *testing.T, temporal *temporal, yaml string, args ...string) 
 func (s *system) config() string { return filepath.Join(s.dir, "hookyard.yaml") }
 
 func (s *system) vars() []string {
-	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.address, "SECRET=" + secret,
+	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.Address, "SECRET=" + secret,
 		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES"), "SMTP=smtp://" + s.smtp + "?tls=none", "ALERT=" + cmp.Or(s.alert, "logger://")}
 }
 
 // serve runs `hookyard serve` until it listens.
 func (s *system) serve(args ...string) {
-	s.process = start(s.t, s.vars(), s.program, append([]string{"serve", "--config", s.config(), "--log-format", "text"}, args...)...)
-	eventually(s.t, "hookyard serve listens", func() bool { return reachable(s.t, s.address) })
+	s.TestProcess = harness.Run(s.t, s.vars(), s.program, append([]string{"serve", "--config", s.config(), "--log-format", "text"}, args...)...)
+	harness.Eventually(s.t, "hookyard serve listens", func() bool { return harness.Reachable(s.t.Context(), s.address) })
 }
 
 // run runs a hookyard command that ends, and returns what it printed.
 func (s *system) run(args ...string) string {
-	p := start(s.t, s.vars(), hookyard, args...)
-	<-p.exited
-	require.NoError(s.t, p.err, "hookyard %v: %s", args, p.output)
-	return p.output.String()
+	p := harness.Run(s.t, s.vars(), programs.Hookyard, args...)
+	require.NoError(s.t, p.Wait(), "hookyard %v: %s", args, p.Output)
+	return p.Output.String()
 }
 
 // answer is what a sender gets back.
@@ -155,7 +155,7 @@ func (s *system) tryPost(ctx context.Context, source string, header http.Header,
 // completed waits until the run has completed.
 func (s *system) completed(workflowID string) {
 	s.t.Helper()
-	eventually(s.t, workflowID+" completes", func() bool {
+	harness.Eventually(s.t, workflowID+" completes", func() bool {
 		return s.statusOf(workflowID) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	})
 }
@@ -202,7 +202,7 @@ func (s *system) mails() int {
 
 // restart kills hookyard as a crash does and starts it again.
 func (s *system) restart() {
-	_ = s.stop(syscall.SIGKILL)
+	_ = s.Stop(syscall.SIGKILL)
 	s.serve()
 }
 

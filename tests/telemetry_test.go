@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // scrape returns the samples of a scrape, by their name and labels.
@@ -64,7 +66,7 @@ func ask(t *testing.T, url string) (code int, text string) {
 // runs, in the metrics that dashboards and alert rules name.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	admin := freeAddress(t)
+	admin := harness.TestAddress(t)
 	s := startSystem(t, startTemporal(t, ""), `
 admin: `+admin+`
 log: {mask: [json:data.object.customer_email]}
@@ -90,7 +92,7 @@ sources:
 		s.parked("stripe:" + id)
 	}
 	samples := func() map[string]string { return scrape(t, admin) }
-	eventually(t, "the parked runs are counted", func() bool {
+	harness.Eventually(t, "the parked runs are counted", func() bool {
 		return sample(t, samples(), "hookyard_parked_runs", `source="stripe"`) == "3"
 	})
 	now := samples()
@@ -105,7 +107,7 @@ sources:
 	for what, want := range map[string]string{
 		"hookyard_steps_resolved_total": "1", "hookyard_runs_discarded_total": "1", "hookyard_steps_resumed_total": "1",
 	} {
-		eventually(t, what+" is "+want, func() bool { return sample(t, samples(), what, `source="stripe"`) == want })
+		harness.Eventually(t, what+" is "+want, func() bool { return sample(t, samples(), what, `source="stripe"`) == want })
 	}
 
 	now = samples()
@@ -136,7 +138,7 @@ sources:
 	require.Contains(t, strings.Join(slices.Sorted(maps.Keys(now)), "\n"), "temporal_workflow_task_schedule_to_start_latency_seconds_bucket")
 	require.NotContains(t, strings.Join(slices.Sorted(maps.Keys(now)), "\n"), "made-up-by-a-stranger")
 
-	log := s.output.String()
+	log := s.Output.String()
 	require.Contains(t, log, "Stripe-Signature", "the names of headers are shown")
 	require.Contains(t, log, "in_1", "and the payload")
 	for _, hidden := range []string{secret, forged.Header.Get("Stripe-Signature"), "ada@example.com"} {
@@ -166,7 +168,7 @@ func TestTrace(t *testing.T) {
 			d.Header.Set("Traceparent", "00-"+traceID+"-"+rootID+"-01")
 			require.Equal(t, "accepted", s.post(t.Context(), "stripe", d.Header, d.Body).status)
 			s.completed("stripe:evt_" + timeout)
-			eventually(t, "the Workflow's span is written", func() bool { return named(spans(t, file), "RunWorkflow:stripe.invoice.paid") != nil })
+			harness.Eventually(t, "the Workflow's span is written", func() bool { return named(spans(t, file), "RunWorkflow:stripe.invoice.paid") != nil })
 
 			all := spans(t, file)
 			above := named(all, "INSERT")
@@ -218,12 +220,12 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	server := startTemporal(t, filepath.Join(t.TempDir(), "temporal.db"))
 	s := newSystem(t, server, stripeSource)
-	admin := freeAddress(t)
+	admin := harness.TestAddress(t)
 	s.serve("--admin", admin)
 	health := func(args ...string) (string, error) {
-		p := start(t, s.vars(), hookyard, append([]string{"health", "--admin", admin}, args...)...)
-		<-p.exited
-		return p.output.String(), p.err
+		p := harness.Run(t, s.vars(), programs.Hookyard, append([]string{"health", "--admin", admin}, args...)...)
+		err := p.Wait()
+		return p.Output.String(), err
 	}
 	code, _ := ask(t, "http://"+admin+"/readyz")
 	require.Equal(t, http.StatusOK, code)
@@ -231,29 +233,29 @@ func TestHealth(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, admin+": ready\n", said)
 
-	_ = server.stop(syscall.SIGKILL)
-	eventually(t, "it is not ready", func() bool {
+	server.Kill()
+	harness.Eventually(t, "it is not ready", func() bool {
 		code, said = ask(t, "http://"+admin+"/readyz")
 		return code == http.StatusServiceUnavailable
 	})
 	require.Contains(t, said, `"type":"urn:hookyard:problem:not-ready"`)
-	require.Contains(t, said, "temporal at "+server.address)
+	require.Contains(t, said, "temporal at "+server.Address)
 	code, _ = ask(t, "http://"+admin+"/healthz")
 	require.Equal(t, http.StatusOK, code, "to be alive, it needs no Temporal")
 	said, err = health()
 	require.Error(t, err)
-	require.Contains(t, said, "not ready: temporal at "+server.address)
+	require.Contains(t, said, "not ready: temporal at "+server.Address)
 	_, err = health("--live")
 	require.NoError(t, err)
 
-	server.start()
-	eventually(t, "it is ready again", func() bool {
+	server.Start()
+	harness.Eventually(t, "it is ready again", func() bool {
 		code, _ = ask(t, "http://"+admin+"/readyz")
 		return code == http.StatusOK
 	})
 
 	// A second process on this machine, with no address of its own to listen on.
-	_ = s.stop(syscall.SIGTERM)
+	_ = s.Stop(syscall.SIGTERM)
 	_, err = health("--live")
 	require.Error(t, err)
 }

@@ -30,7 +30,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 	"go.yaml.in/yaml/v4"
 
-	"github.com/hookyard/hookyard/chaos/cluster"
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // topology is what docker-compose.yml describes, run as processes: the same
@@ -46,16 +46,17 @@ type topology struct {
 	database  string            // what names of databases start with
 	here      map[string]string // values of variables that name places
 	frontend  string
+	ports     []string                          // of Temporal's listeners, as variables
 	orders    *atomic.Pointer[http.HandlerFunc] // the service that orders are forwarded to
 	ordersURL string
-	mails     *atomic.Int32
+	mails     *harness.Mailbox
 	edges     []*node
 	workers   []*node
 }
 
 // node is an edge or a worker.
 type node struct {
-	*process
+	*harness.TestProcess
 	listen, admin, config string
 }
 
@@ -84,29 +85,26 @@ func TestTopology(t *testing.T) {
 	x.awaitNothingOpen()
 	x.askEverything(prometheus, true)
 	for _, n := range slices.Concat(x.edges, x.workers) {
-		require.NoError(t, n.stop(syscall.SIGTERM))
+		require.NoError(t, n.Stop(syscall.SIGTERM))
 	}
 }
 
 func newTopology(t *testing.T) *topology {
-	given := os.Getenv("HOOKYARD_TEST_POSTGRES")
-	if given == "" {
-		require.Empty(t, os.Getenv("CI"), "HOOKYARD_TEST_POSTGRES is not set; .ci/run sets it")
-		t.Skip("HOOKYARD_TEST_POSTGRES is not set; .ci/run sets it")
-	}
+	given := harness.PostgresURL(t)
 	debian(t, "prometheus", "prometheus")
 	x := &topology{t: t, compose: readCompose(t), dir: t.TempDir(), programs: t.TempDir(), orders: &atomic.Pointer[http.HandlerFunc]{}}
 	var err error
 	x.postgres, err = url.Parse(given)
 	require.NoError(t, err)
-	for program, source := range map[string]string{
-		"temporal-server": "go.temporal.io/server/cmd/server", "temporal-sql-tool": "go.temporal.io/server/cmd/tools/sql",
-		"ui-server": "github.com/temporalio/ui-server/v2/cmd/server",
+	for name, tool := range map[string]string{
+		"temporal-server": harness.TemporalServer, "temporal-sql-tool": harness.TemporalSQLTool, "ui-server": harness.TemporalUI,
 	} {
-		said, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../devserver", "-ldflags=-s -w", "-o", filepath.Join(x.programs, program), source).CombinedOutput()
-		require.NoError(t, err, "%s: %s", program, said)
+		program, err := harness.Tool(t.Context(), tool)
+		require.NoError(t, err)
+		require.NoError(t, os.Symlink(program, filepath.Join(x.programs, name)))
 	}
-	x.frontend = x.address()
+	x.ports, x.frontend, err = harness.ServicePorts(t.Context())
+	require.NoError(t, err)
 	x.database = "topology_" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	x.writeSecrets()
 	password := filepath.Join(x.dir, "postgres_password")
@@ -115,7 +113,7 @@ func newTopology(t *testing.T) *topology {
 	x.here = map[string]string{
 		"POSTGRES_SEEDS": x.postgres.Hostname(), "DB_PORT": x.postgres.Port(), "POSTGRES_USER": x.postgres.User.Username(),
 		"DBNAME": x.database, "VISIBILITY_DBNAME": x.database + "_visibility", "POSTGRES_PASSWORD_FILE": password,
-		"BIND_ON_IP": "127.0.0.1", "PROMETHEUS_ENDPOINT": x.address(), "DYNAMIC_CONFIG_FILE_PATH": dynamic,
+		"BIND_ON_IP": "127.0.0.1", "PROMETHEUS_ENDPOINT": harness.TestAddress(t), "DYNAMIC_CONFIG_FILE_PATH": dynamic,
 		"TEMPORAL_ADDRESS": x.frontend,
 	}
 	return x
@@ -124,8 +122,8 @@ func newTopology(t *testing.T) *topology {
 // writeSecrets makes the files that the config names, and the database of the
 // ledger.
 func (x *topology) writeSecrets() {
-	smtp := freeAddress(x.t)
-	x.mails = startSMTP(x.t, smtp)
+	smtp := harness.TestAddress(x.t)
+	x.mails = harness.StartMailbox(x.t, smtp)
 	ledger := *x.postgres
 	ledger.Path = "/" + x.database + "_ledger"
 	password, _ := x.postgres.User.Password()
@@ -141,16 +139,6 @@ func (x *topology) writeSecrets() {
 		}
 	})
 }
-
-// address returns a free one for a listener of Temporal's: it keeps ports as
-// PostgreSQL's smallint, so that the high ones will not do.
-func (x *topology) address() string {
-	address, err := cluster.FreeAddress(x.t.Context())
-	require.NoError(x.t, err)
-	return address
-}
-
-func portOf(t *testing.T, address string) string { return strconv.Itoa(port(t, address)) }
 
 // admin runs a statement of PostgreSQL.
 func (x *topology) admin(statement string) {
@@ -186,27 +174,21 @@ func (x *topology) startTemporal() {
 	vars := x.vars("temporal")
 	password, err := os.ReadFile(filepath.Join(x.dir, "postgres_password"))
 	require.NoError(x.t, err)
-	vars = append(vars, "POSTGRES_PWD="+string(password), "FRONTEND_GRPC_PORT="+portOf(x.t, x.frontend))
-	for _, name := range []string{
-		"FRONTEND_HTTP_PORT", "FRONTEND_MEMBERSHIP_PORT", "HISTORY_GRPC_PORT", "HISTORY_MEMBERSHIP_PORT",
-		"MATCHING_GRPC_PORT", "MATCHING_MEMBERSHIP_PORT", "WORKER_GRPC_PORT", "WORKER_MEMBERSHIP_PORT",
-	} {
-		vars = append(vars, name+"="+portOf(x.t, x.address()))
-	}
-	start(x.t, vars, filepath.Join(x.programs, "temporal-server"), "start")
-	eventually(x.t, "Temporal answers", func() bool {
-		c, err := client.DialContext(x.t.Context(), client.Options{HostPort: x.frontend, Logger: quiet()})
+	vars = append(append(vars, "POSTGRES_PWD="+string(password)), x.ports...)
+	harness.Run(x.t, vars, filepath.Join(x.programs, "temporal-server"), "start")
+	harness.Eventually(x.t, "Temporal answers", func() bool {
+		c, err := client.DialContext(x.t.Context(), client.Options{HostPort: x.frontend, Logger: harness.Quiet{}})
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
 	})
-	x.completes("setup", x.vars("setup"), hookyard, x.compose.Services["setup"].Command...)
+	x.completes("setup", x.vars("setup"), programs.Hookyard, x.compose.Services["setup"].Command...)
 
-	address := freeAddress(x.t)
-	start(x.t, append(x.vars("temporal-ui"), "TEMPORAL_UI_PORT="+portOf(x.t, address)),
+	address := harness.TestAddress(x.t)
+	harness.Run(x.t, append(x.vars("temporal-ui"), "TEMPORAL_UI_PORT="+harness.Port(address)),
 		filepath.Join(x.programs, "ui-server"), "--root", x.moduleFolder("github.com/temporalio/ui-server/v2"), "--env", "docker", "start")
-	eventually(x.t, "the Web UI is healthy", func() bool { return get(x.t, "http://"+address+"/healthz") == http.StatusOK })
+	harness.Eventually(x.t, "the Web UI is healthy", func() bool { return get(x.t, "http://"+address+"/healthz") == http.StatusOK })
 }
 
 // moduleFolder returns where Go keeps the source of a module of the dev server.
@@ -220,13 +202,8 @@ func (x *topology) moduleFolder(module string) string {
 
 // completes runs a service that ends.
 func (x *topology) completes(service string, vars []string, program string, args ...string) {
-	p := start(x.t, vars, program, args...)
-	select {
-	case <-p.exited:
-	case <-time.After(5 * time.Minute):
-		require.Fail(x.t, service+" does not end")
-	}
-	require.NoError(x.t, p.err, "%s: %s", service, p.output)
+	p := harness.Run(x.t, vars, program, args...)
+	require.NoError(x.t, p.Wait(), "%s: %s", service, p.Output)
 }
 
 // startOrders runs the service that orders are forwarded to. It is broken at
@@ -251,24 +228,23 @@ func (x *topology) startNodes(service string) []*node {
 }
 
 func (x *topology) startNode(service string, number int) *node {
-	n := &node{listen: freeAddress(x.t), admin: freeAddress(x.t), config: filepath.Join(x.dir, fmt.Sprintf("%s%d.yaml", service, number))}
+	n := &node{listen: harness.TestAddress(x.t), admin: harness.TestAddress(x.t), config: filepath.Join(x.dir, fmt.Sprintf("%s%d.yaml", service, number))}
 	text := strings.NewReplacer("/run/secrets/", x.dir+"/", "0.0.0.0:8080", n.listen, "0.0.0.0:8081", n.admin,
 		"https://orders.example.com/hooks", x.ordersURL).Replace(string(readFile(x.t, "deploy/config/hookyard.yaml")))
 	require.NoError(x.t, os.WriteFile(n.config, []byte(text), 0o600))
 	c := x.compose.Services[service]
-	n.process = start(x.t, x.vars(service), hookyard, append(slices.Clone(c.Command), "--config", n.config)...)
+	n.TestProcess = harness.Run(x.t, x.vars(service), programs.Hookyard, append(slices.Clone(c.Command), "--config", n.config)...)
 	probe := append(slices.Clone(c.Healthcheck.Test[2:]), "--admin", n.admin)
-	eventually(x.t, service+" is healthy", func() bool {
-		p := start(x.t, nil, hookyard, probe...)
-		<-p.exited
-		return p.err == nil
+	harness.Eventually(x.t, service+" is healthy", func() bool {
+		p := harness.Run(x.t, nil, programs.Hookyard, probe...)
+		return p.Wait() == nil
 	})
 	return n
 }
 
 // client returns an SDK client for the namespace.
 func (x *topology) client() client.Client {
-	c, err := client.DialContext(x.t.Context(), client.Options{HostPort: x.frontend, Namespace: topologyNamespace, Logger: quiet()})
+	c, err := client.DialContext(x.t.Context(), client.Options{HostPort: x.frontend, Namespace: topologyNamespace, Logger: harness.Quiet{}})
 	require.NoError(x.t, err)
 	x.t.Cleanup(c.Close)
 	return c
@@ -287,7 +263,7 @@ func (x *topology) startStuckRun() string {
 	a, err := x.deliver(0, "stripe", "stripe", "evt_stuck", invoicePaid)
 	require.NoError(x.t, err)
 	require.Equal(x.t, "accepted", a.status)
-	eventually(x.t, "the timer is in the history", func() bool {
+	harness.Eventually(x.t, "the timer is in the history", func() bool {
 		described, err := c.DescribeWorkflowExecution(x.t.Context(), id, "")
 		require.NoError(x.t, err)
 		return described.GetWorkflowExecutionInfo().GetHistoryLength() >= 5
@@ -400,7 +376,7 @@ func (x *topology) awaitThousand() {
 	require.NoError(x.t, err)
 	defer db.Close()
 	require.Len(x.t, eventIDs(x.t, db), half, "each payment once")
-	require.EqualValues(x.t, half, x.mails.Load())
+	require.EqualValues(x.t, half, x.mails.Taken())
 }
 
 func (x *topology) secretFile(name string) []byte {
@@ -441,9 +417,9 @@ func (x *topology) reload() {
 		if !good {
 			require.NoError(x.t, os.WriteFile(edge.config, []byte("sources: nonsense\n"), 0o600))
 		}
-		require.NoError(x.t, edge.cmd.Process.Signal(syscall.SIGHUP))
+		require.NoError(x.t, edge.Signal(syscall.SIGHUP))
 		result := map[bool]string{true: "ok", false: "refused"}[good]
-		eventually(x.t, "the reload is "+result, func() bool {
+		harness.Eventually(x.t, "the reload is "+result, func() bool {
 			return sample(x.t, scrape(x.t, edge.admin), "hookyard_config_reloads_total", `result="`+result+`"`) == "1"
 		})
 	}
@@ -452,7 +428,7 @@ func (x *topology) reload() {
 // decide has people decide about the parked runs, in each way that is counted.
 func (x *topology) decide(parked []string) {
 	run := func(args ...string) {
-		x.completes(args[0], append(x.vars("edge"), "HOME="+x.dir), hookyard, args...)
+		x.completes(args[0], append(x.vars("edge"), "HOME="+x.dir), programs.Hookyard, args...)
 	}
 	run("resume", parked[0], "--by", "ada")
 	run("resume", parked[1], "--by", "ada")
@@ -487,10 +463,10 @@ func (x *topology) startPrometheus() string {
 	file := filepath.Join(x.dir, "prometheus.yml")
 	require.NoError(x.t, os.WriteFile(file, text, 0o600))
 
-	address := freeAddress(x.t)
-	start(x.t, nil, debian(x.t, "prometheus", "prometheus"),
+	address := harness.TestAddress(x.t)
+	harness.Run(x.t, nil, debian(x.t, "prometheus", "prometheus"),
 		"--config.file="+file, "--storage.tsdb.path="+filepath.Join(x.dir, "prometheus"), "--web.listen-address="+address)
-	eventually(x.t, "Prometheus is ready", func() bool { return get(x.t, "http://"+address+"/-/ready") == http.StatusOK })
+	harness.Eventually(x.t, "Prometheus is ready", func() bool { return get(x.t, "http://"+address+"/-/ready") == http.StatusOK })
 	return "http://" + address
 }
 
@@ -516,7 +492,7 @@ func (x *topology) askEverything(prometheus string, decided bool) {
 	}
 	for _, name := range metricNames(all) {
 		if decided || !slices.Contains(decisions, name) {
-			eventually(x.t, "Prometheus has "+name, func() bool { return x.query(prometheus, "last_over_time("+name+"[1h])") > 0 })
+			harness.Eventually(x.t, "Prometheus has "+name, func() bool { return x.query(prometheus, "last_over_time("+name+"[1h])") > 0 })
 		}
 	}
 }

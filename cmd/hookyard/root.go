@@ -34,7 +34,7 @@ Start with "hookyard dev": it runs everything on this machine.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		devCommand(env), serveCommand(env), healthCommand(env), setupCommand(env), checkCommand(env), providersCommand(env),
-		sendCommand(env), verifyCommand(env), alertsCommand(env), chaosCommand(env), benchCommand(env), versionCommand(env),
+		sendCommand(env), verifyCommand(env), alertsCommand(env), versionCommand(env),
 		parkedCommand(env), resumeCommand(env), resolveCommand(env), amendCommand(env), discardCommand(env), resetCommand(env),
 		pauseCommand(env), unpauseCommand(env), replayCommand(env),
 	)

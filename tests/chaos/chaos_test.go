@@ -1,55 +1,59 @@
 //go:build !race
 
-// Package chaos runs `hookyard chaos` as a user does: a short run each time,
-// and the seeds that have found something before.
-package chaos
+package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
-// A seed that was once answered with a broken law is added here, with what it
-// found, and stays.
+// hookyard is the program under test, built once.
+var hookyard string
+
+func TestMain(m *testing.M) {
+	os.Exit(harness.Main(m, 1, func(_ context.Context, built harness.Programs) error {
+		hookyard = built.Hookyard
+		return nil
+	}))
+}
+
+// A seed that once found a broken law is added here, with what it found, and
+// stays.
 var (
-	onSQLite = []run{
+	onSQLite = []seeded{
 		{7, 300, "a short run of everything"},
 		{101, 500, "redeliveries without bound kept Temporal from getting well, and steps parked long after their fault"},
 	}
-	onPostgres = []run{
+	onPostgres = []seeded{
 		{8, 300, "a short run of everything; lists that are behind showed resumed runs as parked"},
 	}
 )
 
-// run is one run of the command.
-type run struct {
+// seeded is one run of the command.
+type seeded struct {
 	seed   uint64
 	events int
 	why    string
 }
 
-// TestSQLite is not parallel to TestPostgres: each has a machine full of
-// processes.
+// TestSQLite is not parallel to TestPostgres: each fills the machine with processes.
 func TestSQLite(t *testing.T) { //nolint:paralleltest // as above
 	play(t, onSQLite)
 }
 
 func TestPostgres(t *testing.T) { //nolint:paralleltest // as above
-	url := os.Getenv("HOOKYARD_TEST_POSTGRES")
-	if url == "" {
-		require.Empty(t, os.Getenv("CI"), "HOOKYARD_TEST_POSTGRES is not set; .ci/run sets it")
-		t.Skip("HOOKYARD_TEST_POSTGRES is not set; .ci/run sets it")
-	}
-	play(t, onPostgres, "--temporal-postgres", url)
+	play(t, onPostgres, "--temporal-postgres", harness.PostgresURL(t))
 }
 
-func play(t *testing.T, runs []run, args ...string) {
+func play(t *testing.T, runs []seeded, args ...string) {
 	for _, r := range runs {
 		t.Run(strconv.FormatUint(r.seed, 10), func(t *testing.T) {
 			t.Log(r.why)
@@ -86,14 +90,13 @@ type report struct {
 
 type between struct{ Least, Most int }
 
-// chaos runs the command, which has to find nothing.
-func (r run) chaos(t *testing.T, args ...string) report {
-	cmd := exec.CommandContext(t.Context(), hookyard, append([]string{
-		"chaos", "--json", "--events", strconv.Itoa(r.events), "--seed", strconv.FormatUint(r.seed, 10),
-	}, args...)...)
+// chaos runs the command, which must find nothing.
+func (r seeded) chaos(t *testing.T, args ...string) report {
 	var out, progress bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &progress
-	require.NoError(t, cmd.Run(), "%s%s", &progress, &out)
+	err := run(t.Context(), append([]string{
+		"--json", "--program", hookyard, "--events", strconv.Itoa(r.events), "--seed", strconv.FormatUint(r.seed, 10),
+	}, args...), &out, &progress)
+	require.NoError(t, err, "%s%s", &progress, &out)
 	var found report
 	require.NoError(t, json.Unmarshal(out.Bytes(), &found), "%s", &out)
 	return found

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	_ "modernc.org/sqlite" // to look into the ledger
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // unreachable delivers while nothing gets through to Temporal, and has the
@@ -55,7 +57,7 @@ func crashBeforeAnswer(s *site) {
 		_, err := s.try(s.ctx, delivery)
 		outcome <- err
 	}()
-	eventually(s.v, "Temporal has the event", func() bool {
+	harness.Eventually(s.v, "Temporal has the event", func() bool {
 		runs, err := s.temporal.runsOf(s.ctx, s.name)
 		return err == nil && len(runs) == 2
 	})
@@ -70,21 +72,21 @@ func crashBeforeAnswer(s *site) {
 // crashBetweenSteps kills the worker when the first of two steps is done and
 // the second has begun.
 func crashBetweenSteps(s *site) {
-	release := s.postbox.hold()
+	release := s.mailbox.Hold()
 	defer release()
 	s.answers(accepted, s.stripe(invoice("evt_1"), secret, time.Now()), "the invoice")
-	eventually(s.v, "the worker calls the mail server", func() bool { return s.postbox.called.Load() > 0 })
+	harness.Eventually(s.v, "the worker calls the mail server", func() bool { return s.mailbox.Called() > 0 })
 	require.Equal(s.v, []string{"evt_1"}, s.payments(), "the first step is done before the second begins")
 	s.crash()
 	release()
 	s.boot(s.v)
 	s.answers(duplicate, s.stripe(invoice("evt_1"), secret, time.Now()), "the invoice, again")
-	eventually(s.v, "the run completes", func() bool {
+	harness.Eventually(s.v, "the run completes", func() bool {
 		runs, err := s.temporal.runsOf(s.ctx, s.name)
 		return err == nil && len(runs) == 1 && runs[0].status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	})
 	require.Equal(s.v, []string{"evt_1"}, s.payments(), "recorded once")
-	require.Equal(s.v, int32(1), s.postbox.taken.Load(), "mailed once")
+	require.Equal(s.v, 1, s.mailbox.Taken(), "mailed once")
 }
 
 // crashAfterEffect kills the worker when the service behind has done what it
@@ -93,11 +95,11 @@ func crashAfterEffect(s *site) {
 	release := s.downstream.hold()
 	defer release()
 	s.answers(accepted, s.genuine("evt_1"), "the one delivery")
-	eventually(s.v, "an effect", func() bool { return s.downstream.effects("evt_1") == 1 })
+	harness.Eventually(s.v, "an effect", func() bool { return s.downstream.effects("evt_1") == 1 })
 	s.crash()
 	release()
 	s.boot(s.v)
-	eventually(s.v, "the step is done again", func() bool { return len(s.downstream.about("evt_1")) > 1 })
+	harness.Eventually(s.v, "the step is done again", func() bool { return len(s.downstream.about("evt_1")) > 1 })
 	s.eachOnce("evt_1")
 }
 

@@ -11,66 +11,22 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
-	"flag"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // The programs under test, built once.
 var hookyard, flawed, devServer string
 
 func TestMain(m *testing.M) {
-	// Most of what these tests do is wait: for time-outs of Temporal after a
-	// crash. More of them than there are cores can do that at once.
-	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(buildAndRun(m))
-}
-
-// buildAndRun builds before the tests' own clock starts. A cold build of the
-// dev server takes minutes; it says so on standard error.
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "hookyard-conformance-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	hookyard, flawed = filepath.Join(dir, "hookyard"), filepath.Join(dir, "flawed")
-	if err := build(hookyard, "../../cmd/hookyard"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	if err := build(flawed, "./flawed", "-tags=flawed"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	var path bytes.Buffer
-	prepare := exec.CommandContext(context.Background(), hookyard, "dev", "--prepare")
-	prepare.Stdout, prepare.Stderr = &path, os.Stderr
-	if err := prepare.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "hookyard dev --prepare:", err)
-		return 1
-	}
-	devServer = strings.TrimSpace(path.String())
-
-	return m.Run()
-}
-
-func build(to, folder string, flags ...string) error {
-	args := append([]string{"build", "-o", to}, flags...)
-	out, err := exec.CommandContext(context.Background(), "go", append(args, folder)...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", folder, err, out)
-	}
-	return nil
+	// Most scenarios wait until Temporal gives up on a worker that was killed.
+	os.Exit(harness.Main(m, 8, func(ctx context.Context, built harness.Programs) error {
+		hookyard, devServer = built.Hookyard, built.DevServer
+		flawed = filepath.Join(built.Folder, "flawed")
+		return harness.Build(ctx, flawed, "-tags=flawed", "./flawed")
+	}))
 }

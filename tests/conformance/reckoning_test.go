@@ -62,7 +62,7 @@ func (s *site) eachOnce(events ...string) {
 	}
 
 	var found map[string]tally
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for found = s.became(events); mayBecome(found, want) && time.Now().Before(deadline); found = s.became(events) {

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // redaction delivers what must not be seen by who reads logs, answers or the
@@ -48,7 +50,7 @@ func redaction(s *site) {
 		seen["an answer"] += a.said + fmt.Sprint(a.header)
 	}
 	const parked = "evt_misfit"
-	eventually(s.v, "all are worked on", func() bool {
+	harness.Eventually(s.v, "all are worked on", func() bool {
 		done := s.became(nil)
 		return done["evt_forwarded"].Completed == 1 && done["evt_handled"].Completed == 1 && done[message].Completed == 1 && done[parked].Runs == 1
 	})

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // single delivers one event.
@@ -23,7 +25,7 @@ func again(s *site) {
 	first := s.genuine("evt_1")
 	s.answers(accepted, first, "the first delivery")
 	s.answers(duplicate, first, "the same bytes at once")
-	eventually(s.v, "an effect of evt_1", func() bool { return s.downstream.effects("evt_1") > 0 })
+	harness.Eventually(s.v, "an effect of evt_1", func() bool { return s.downstream.effects("evt_1") > 0 })
 	s.answers(duplicate, first, "the same bytes after the effect")
 	s.answers(duplicate, s.stripe(string(first.body), secret, time.Now().Add(time.Second)), "the same event, signed anew")
 	s.eachOnce("evt_1")

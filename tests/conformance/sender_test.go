@@ -171,7 +171,7 @@ func (s *site) dial(d delivery, fields ...string) raw {
 	conn, err := (&net.Dialer{}).DialContext(s.ctx, "tcp", s.address)
 	require.NoError(s.v, err)
 	c := raw{conn.(*net.TCPConn)}
-	require.NoError(s.v, c.SetDeadline(time.Now().Add(patience)))
+	require.NoError(s.v, c.SetDeadline(time.Now().Add(time.Minute)))
 	head := "POST /webhooks/" + d.source + " HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n"
 	for _, field := range fields {
 		head += field + "\r\n"

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // site is where a scenario plays: a receiver that is running, with everything
@@ -30,7 +32,7 @@ type site struct {
 	temporal   *temporal
 	gate       *gate // between the edge and Temporal
 	downstream *downstream
-	postbox    *postbox
+	mailbox    *harness.Mailbox
 	sender     *http.Client
 
 	edge, worker *process
@@ -46,11 +48,11 @@ func newSite(t *testing.T, r receiver, on *temporal) *site {
 	s := &site{
 		v: &verdict{}, ctx: t.Context(),
 		receiver: r, dir: t.TempDir(), name: "s" + strings.ToLower(rand.Text()[:12]),
-		temporal: on, gate: openGate(t, on.address), downstream: startDownstream(t), postbox: startPostbox(t), sender: &http.Client{Transport: &http.Transport{}},
+		temporal: on, gate: openGate(t, on.Address), downstream: startDownstream(t), mailbox: harness.StartMailbox(t, "127.0.0.1:0"), sender: &http.Client{Transport: &http.Transport{}},
 	}
-	vars := []string{"HOME=" + s.dir, "SECRET=" + secret, "SMTP=smtp://" + s.postbox.address + "?tls=none"}
+	vars := []string{"HOME=" + s.dir, "SECRET=" + secret, "SMTP=smtp://" + s.mailbox.Address + "?tls=none"}
 	s.vars = append(slices.Clip(vars), "TEMPORAL_ADDRESS="+s.gate.address)
-	s.workerVars = append(slices.Clip(vars), "TEMPORAL_ADDRESS="+on.address)
+	s.workerVars = append(slices.Clip(vars), "TEMPORAL_ADDRESS="+on.Address)
 	require.NoError(t, os.WriteFile(s.config(), []byte(fmt.Sprintf(`
 listen: 127.0.0.1:0
 temporal: {task_queue: %[1]s}
@@ -96,8 +98,8 @@ func (s *site) start(t require.TestingT, vars, command []string) *process {
 
 // line waits for a line of the process's log.
 func (s *site) line(t require.TestingT, p *process, message string) (found map[string]any) {
-	eventually(t, message, func() bool {
-		require.False(t, p.gone(), "%v ended:\n%s", p.cmd.Args, p.output)
+	harness.Eventually(t, message, func() bool {
+		require.False(t, p.Gone(), "%v ended:\n%s", p.command, p.output)
 		found = p.logged(message)
 		return found != nil
 	})
@@ -107,7 +109,7 @@ func (s *site) line(t require.TestingT, p *process, message string) (found map[s
 // crash kills everything that the receiver runs.
 func (s *site) crash() {
 	for _, p := range s.past {
-		p.kill()
+		p.Kill()
 	}
 	s.sender.CloseIdleConnections() // they lead to what was killed
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,43 +16,24 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/tests/harness"
 )
 
 // temporal is a dev server, which all receivers share: each has Task Queues
 // and sources of its own.
 type temporal struct {
-	*process
-	address string
-	client  client.Client
+	*harness.TestTemporal
+	client client.Client
 }
 
 // startTemporal runs one that is set up for Hookyard, until the test ends.
 func startTemporal(t *testing.T) *temporal {
-	s := &temporal{address: freeAddress(t)}
-	_, port, err := net.SplitHostPort(s.address)
-	require.NoError(t, err)
-	s.process = start(t, nil, devServer, "server", "start-dev", "--ip", "127.0.0.1", "--port", port, "--headless",
+	server := harness.StartTemporal(t, harness.DevServer{Program: devServer, Args: []string{
 		// What setup creates can be used at once.
-		"--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true")
-	t.Cleanup(s.kill)
-	eventually(t, "the dev server answers", func() bool {
-		require.False(t, s.gone(), "the dev server ended:\n%s", s.output)
-		s.client, err = client.DialContext(t.Context(), client.Options{HostPort: s.address, Logger: quiet{}})
-		return err == nil
-	})
-	t.Cleanup(s.client.Close)
-	setup := start(t, []string{"HOME=" + t.TempDir(), "TEMPORAL_ADDRESS=" + s.address}, hookyard, "setup")
-	<-setup.exited
-	require.True(t, setup.cmd.ProcessState.Success(), "hookyard setup: %s", setup.output)
-	return s
-}
-
-// freeAddress returns a loopback address that nothing listens on.
-func freeAddress(t *testing.T) string {
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+		"--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true",
+	}})
+	require.NoError(t, harness.Setup(t.Context(), hookyard, []string{"HOME=" + t.TempDir(), "TEMPORAL_ADDRESS=" + server.Address}))
+	return &temporal{server, server.Client("")}
 }
 
 // run is a Workflow Execution.
@@ -110,11 +90,3 @@ func eventOf(h *historypb.History) (event.Event, error) {
 	}
 	return ev, json.Unmarshal(input[0].GetData(), &ev)
 }
-
-// quiet is a logger for a client whose failures the tests see themselves.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}

@@ -1,6 +1,0 @@
-package cluster
-
-import "os/exec"
-
-// ownGroup does nothing: a console's Ctrl-C reaches every process in it.
-func ownGroup(*exec.Cmd) {}

@@ -1,0 +1,83 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// module is the path that the import paths of this repository start with.
+const module = "github.com/hookyard/hookyard"
+
+// Build runs `go build -o to` with the arguments, which end with the package.
+// Where the tests look for data races, so does the program: it prints each race
+// that it finds and ends with status 66.
+func Build(ctx context.Context, to string, args ...string) error {
+	all := append([]string{"build", "-o", to}, raceFlags()...)
+	if out, err := exec.CommandContext(ctx, "go", append(all, args...)...).CombinedOutput(); err != nil { //nolint:gosec // the Go command
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// Hookyard builds the hookyard command into the folder and returns its path.
+// The flags are `go build`'s.
+func Hookyard(ctx context.Context, folder string, flags ...string) (string, error) {
+	program := filepath.Join(folder, "hookyard")
+	return program, Build(ctx, program, append(flags, module+"/cmd/hookyard")...)
+}
+
+// Setup prepares the Temporal that the variables lead to, with `hookyard setup`.
+func Setup(ctx context.Context, hookyard string, vars []string) error {
+	cmd := exec.CommandContext(ctx, hookyard, "setup") //nolint:gosec // the program that Hookyard built
+	cmd.Env = vars
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("hookyard setup: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// DevServerProgram has hookyard build the dev server, which takes minutes the
+// first time, and returns its path. It says on progress what it does.
+func DevServerProgram(ctx context.Context, hookyard string, progress io.Writer) (string, error) {
+	var path bytes.Buffer
+	cmd := exec.CommandContext(ctx, hookyard, "dev", "--prepare") //nolint:gosec // the program that Hookyard built
+	cmd.Stdout, cmd.Stderr = &path, progress
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("hookyard dev --prepare: %w", err)
+	}
+	return strings.TrimSpace(path.String()), nil
+}
+
+// The programs of Temporal that devserver/go.mod names as tools.
+const (
+	TemporalServer  = "go.temporal.io/server/cmd/server"
+	TemporalSQLTool = "go.temporal.io/server/cmd/tools/sql"
+	TemporalUI      = "github.com/temporalio/ui-server/v2/cmd/server"
+)
+
+// Tool returns the path of a tool of devserver/go.mod. The go command builds it
+// where its cache does not have it, which takes minutes the first time.
+func Tool(ctx context.Context, tool string) (string, error) {
+	folder, err := goSays(ctx, "", "list", "-m", "-f", "{{.Dir}}", module)
+	if err != nil {
+		return "", err
+	}
+	return goSays(ctx, filepath.Join(folder, "devserver"), "tool", "-n", tool)
+}
+
+// goSays runs the go command in the folder and returns what it prints.
+func goSays(ctx context.Context, folder string, args ...string) (string, error) {
+	var out, said bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = folder
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, &said)
+	}
+	return strings.TrimSpace(out.String()), nil
+}
