@@ -110,6 +110,10 @@ type Source struct {
 	Unhandled event.Unhandled
 	// Forward is nil when absent.
 	Forward *Forward
+	// DropHeaders are patterns of the headers that the Event does not keep and
+	// that debug logs do not show, besides those that it never keeps. They
+	// are canonical: "X-Internal-*".
+	DropHeaders []string
 	// Allow are the addresses that may send; empty means any.
 	Allow []netip.Prefix
 	// Rate is nil when deliveries are not limited.
@@ -140,6 +144,9 @@ type Forward struct {
 	Secret Secret
 	// Timeout bounds one attempt; default 30s.
 	Timeout time.Duration
+	// Headers are patterns of the Event's headers that are sent along. They
+	// are canonical: "X-Shopify-*". Empty means none.
+	Headers []string
 }
 
 // Rate limits deliveries of one source; those above it are answered 429.
@@ -187,6 +194,9 @@ type Log struct {
 	// credentials and signatures: names and indexes, separated by dots, with
 	// "#" for each item of a list and "*" for each member of a mapping.
 	Mask []string
+	// MaskHeaders are patterns of the headers that it does not show, and that
+	// no Event keeps. They are canonical: "X-Internal-*".
+	MaskHeaders []string
 }
 
 // Ledger is where payments are recorded: exactly one of the two is set.

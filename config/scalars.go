@@ -6,11 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/hookyard/hookyard/event"
 )
 
 // Each of these returns what reads one kind of value into a field.
@@ -29,6 +32,27 @@ func (d *decoder) strings(to *[]string, want, instead string) func(value) {
 			var s string
 			if d.string(&s, "a string")(item); s != "" {
 				*to = append(*to, s)
+			}
+		}
+	}
+}
+
+// headerPattern is the name of a header in which "*" may stand for any run of
+// characters. The others are those of a token of RFC 9110.
+var headerPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+// headers reads patterns of header names.
+func (d *decoder) headers(to *[]string, instead string) func(value) {
+	return func(v value) {
+		const want = "the name of a header such as X-Internal-Id, or a pattern such as X-Internal-*"
+		for _, item := range d.items(v, "names of headers such as X-Internal-*", instead) {
+			name, ok := d.text(item, want)
+			switch {
+			case !ok:
+			case !headerPattern.MatchString(name):
+				d.mistake(item, "want %s, found %s", want, quote(name))
+			default:
+				*to = append(*to, event.CanonicalHeader(name))
 			}
 		}
 	}

@@ -67,18 +67,21 @@ func (d *decoder) admin(to *string) func(value) {
 func (d *decoder) log(to *Log) func(value) {
 	return func(v value) {
 		d.fields(v, []field{{"mask", func(v value) {
-			const want = "json:PATH such as json:customer.email"
+			const want = "json:PATH such as json:customer.email, or header:NAME such as header:X-Internal-*"
 			for _, item := range d.items(v, want, "leave it out to mask no more than credentials and signatures") {
 				text, ok := d.text(item, want)
 				if !ok {
 					continue
 				}
-				path, isJSON := strings.CutPrefix(text, "json:")
-				if !isJSON || slices.Contains(strings.Split(path, "."), "") {
+				kind, rest, _ := strings.Cut(text, ":")
+				switch {
+				case kind == "json" && !slices.Contains(strings.Split(rest, "."), ""):
+					to.Mask = append(to.Mask, rest)
+				case kind == "header" && headerPattern.MatchString(rest):
+					to.MaskHeaders = append(to.MaskHeaders, event.CanonicalHeader(rest))
+				default:
 					d.mistake(item, "want %s, found %s", want, quote(text))
-					continue
 				}
-				to.Mask = append(to.Mask, path)
 			}
 		}}})
 	}
@@ -172,6 +175,7 @@ func (d *decoder) source(v value) Source {
 		{"events", d.strings(&s.Events, `patterns such as "invoice.*"`, "leave it out to take every type")},
 		{"unhandled", d.unhandled(&s.Unhandled)},
 		{"forward", d.forward(&s.Forward)},
+		{"drop_headers", d.headers(&s.DropHeaders, "leave it out to keep what is no secret")},
 		{"allow", d.prefixes(&s.Allow, "leave it out to let any address send")},
 		{"rate", d.rate(&s.Rate)},
 		{"max_body", d.maxBody(&s.MaxBody)},
@@ -299,6 +303,7 @@ func (d *decoder) forward(to **Forward) func(value) {
 			{"url", d.url(&f.URL)},
 			{"secret", d.secret(&f.Secret)},
 			{"timeout", d.duration(&f.Timeout)},
+			{"headers", d.headers(&f.Headers, "leave it out to send none along")},
 		})
 		if has == nil {
 			return

@@ -32,6 +32,16 @@ type Event struct {
 	ReceivedAt time.Time `json:"received_at"`
 	// ContentType is the delivery's Content-Type header.
 	ContentType string `json:"content_type,omitempty"`
+	// Headers are the delivery's headers as they came, at most MaxHeaders
+	// bytes of names and values. A batch's events all have those of their
+	// delivery. Never among them are credentials, cookies, signatures and
+	// secrets of the provider, headers of the connection or of proxies, and
+	// what the source's drop_headers or the config's log.mask names.
+	Headers Headers `json:"headers,omitempty"`
+	// HeadersLeftOut names the headers that Headers has no room for: the
+	// largest ones. At most 1 KiB of names is kept; where there are more,
+	// "..." is the last entry.
+	HeadersLeftOut []string `json:"headers_left_out,omitempty"`
 	// Unhandled says what becomes of the Event when no Workflow handles its
 	// type. The edge records it, so that a later change of the config cannot
 	// change how a run replays.
@@ -50,6 +60,10 @@ const (
 	UnhandledComplete Unhandled = "complete" // close the run as completed
 	UnhandledForward  Unhandled = "forward"  // POST it to the source's forward URL
 )
+
+// MaxHeaders is how much of a delivery's headers an Event holds, in bytes of
+// names and values: 16 KiB.
+const MaxHeaders = 16 << 10
 
 // MaxWorkflowID is the longest Workflow Id, in bytes. Temporal's SQL schemas
 // store Workflow Ids as VARCHAR(255); the rest is room for suffixes.

@@ -21,37 +21,37 @@ import (
 	"github.com/hookyard/hookyard/ingest/provider"
 )
 
-// masked stands in a debug log for what it must not show.
+// masked stands in a debug log for a value that the log does not show.
 const masked = "<masked>"
 
-// What is masked wherever it stands, by its name: credentials and signatures as
-// providers call them. A name too many costs a reader little.
+// Headers and fields of payloads that are masked because of their names, for
+// credentials and signatures have many. Masking too much is harmless.
 var (
-	maskedHeader = regexp.MustCompile(`(?i)auth|cookie|sig|token|secret|hmac|digest|hash|verif|passw|jwt|api-?key|credential`)
-	maskedField  = regexp.MustCompile(`(?i)signature|hmac|secret|passw|jwt|token$|^(sign|sig|auth|authorization|api_?key)$`)
+	maskedHeader = regexp.MustCompile(`(?i)auth|cookie|sig|token|secret|hmac|digest|hash|verif|passw|pwd|jwt|key|credential|session`)
+	maskedField  = regexp.MustCompile(`(?i)signature|hmac|secret|passw|pwd|jwt|session|credential|token$|cvc|cvv|^(sign|sig|auth|authorization|key)$|(api|access|app|auth|client|encryption|private|shared)[_-]?key$`)
 )
+
+// shownParameters are the parameters of a query whose values are shown. Any
+// other one may be a credential: a query is where senders without signatures
+// put them.
+var shownParameters = regexp.MustCompile(`(?i)^(api_?version|version|v|event|type|topic|format|lang|locale|page|per_page|limit|offset|mode|hub\.mode|validationtoken)$`)
 
 // mask hides what a debug log must not show of a source's deliveries.
 type mask struct {
-	headers []string        // names or, ending in "-" or "_", their beginnings; canonical
+	headers *headerFilter
 	fields  map[string]bool // of forms and queries
 	paths   [][]string      // in JSON
 	secrets []string        // values, wherever they stand; the longest first
 }
 
-// newMask returns what hides the values at the operator's own paths
-// ("customer.email"), besides what the provider signs with and where.
-func newMask(source *Source, paths []string) *mask {
-	m := &mask{fields: map[string]bool{}}
-	for _, path := range paths {
+// newMask returns the mask of a source: what its provider signs with and where,
+// and the paths and headers that the operator names.
+func newMask(source *Source) *mask {
+	m := &mask{headers: &source.headers, fields: map[string]bool{}}
+	for _, path := range source.maskPaths {
 		m.paths = append(m.paths, strings.Split(path, "."))
 	}
-	signature := source.Provider.Spec().Signature
-	for _, name := range signature.Header {
-		name, _, _ = strings.Cut(name, "{") // NAME-{1..100}
-		m.headers = append(m.headers, http.CanonicalHeaderKey(name))
-	}
-	for _, from := range signature.From {
+	for _, from := range source.Provider.Spec().Signature.From {
 		switch kind, name, _ := strings.Cut(from, ":"); kind {
 		case "query", "form":
 			m.fields[name] = true
@@ -68,14 +68,13 @@ func newMask(source *Source, paths []string) *mask {
 	return m
 }
 
-// logDelivery writes a delivery down as it came, before anything is known of
-// it. Only a log at debug has that: it is what strangers wrote, and what
-// customers own.
-func (s *Server) logDelivery(ctx context.Context, source *Source, d *provider.Delivery, paths []string) {
+// logDelivery logs a delivery as it came, before anything about it is known. It
+// does so at debug level only: strangers wrote it, or customers own it.
+func (s *Server) logDelivery(ctx context.Context, source *Source, d *provider.Delivery) {
 	if !s.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	m := newMask(source, paths)
+	m := newMask(source)
 	s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery as it came",
 		slog.String("source", source.name), slog.String("provider", source.Provider.Name()),
 		slog.String("method", d.Method), slog.String("url", m.url(d.URL)),
@@ -86,8 +85,9 @@ func (s *Server) logDelivery(ctx context.Context, source *Source, d *provider.De
 func (m *mask) header(h http.Header) map[string][]string {
 	shown := make(map[string][]string, len(h))
 	for name, values := range h {
+		hidden := m.hidesHeader(name)
 		for _, value := range values {
-			if m.hidesHeader(name) {
+			if hidden {
 				value = masked
 			}
 			shown[name] = append(shown[name], m.text(value))
@@ -97,15 +97,10 @@ func (m *mask) header(h http.Header) map[string][]string {
 }
 
 func (m *mask) hidesHeader(name string) bool {
-	for _, hidden := range m.headers {
-		if name == hidden || strings.HasPrefix(name, hidden) && strings.HasSuffix(hidden, "-") {
-			return true
-		}
-	}
-	return maskedHeader.MatchString(name)
+	return slices.Contains(m.headers.provider, name) || m.headers.named(name) || maskedHeader.MatchString(name)
 }
 
-// url hides parameters of the query.
+// url masks the values of the query, except for those of shownParameters.
 func (m *mask) url(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -116,13 +111,18 @@ func (m *mask) url(text string) string {
 		if err != nil {
 			return masked
 		}
-		u.RawQuery = m.values(query)
+		for name := range query {
+			if !shownParameters.MatchString(name) || m.fields[name] {
+				query[name] = slices.Repeat([]string{masked}, len(query[name]))
+			}
+		}
+		u.RawQuery = m.encode(query)
 	}
 	return m.text(u.String())
 }
 
-// body returns a payload as text. What cannot be taken apart is not shown where
-// something in it may have to be hidden: its length is.
+// body returns a payload as text. Where something in it may have to be masked
+// and cannot be found, the text says the payload's length only.
 func (m *mask) body(contentType string, body []byte) string {
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	if text, ok := m.json(body); ok {
@@ -130,7 +130,7 @@ func (m *mask) body(contentType string, body []byte) string {
 	}
 	if mediaType == "application/x-www-form-urlencoded" {
 		if form, err := url.ParseQuery(string(body)); err == nil {
-			return m.text(m.values(form))
+			return m.text(m.form(form))
 		}
 	}
 	if len(body) == 0 {
@@ -142,9 +142,9 @@ func (m *mask) body(contentType string, body []byte) string {
 	return m.text(string(body))
 }
 
-// values writes a form or a query. A field that holds JSON, as GitHub's and
-// Slack's forms do, is looked into.
-func (m *mask) values(all url.Values) string {
+// form writes a form. A field that holds JSON, as in forms of GitHub and Slack,
+// is masked as JSON.
+func (m *mask) form(all url.Values) string {
 	for name, values := range all {
 		for i, value := range values {
 			if m.fields[name] || maskedField.MatchString(name) {
@@ -154,13 +154,22 @@ func (m *mask) values(all url.Values) string {
 			}
 		}
 	}
-	// Not Encode, which would write the brackets of <masked> as %3C and %3E.
-	text := all.Encode()
-	return strings.ReplaceAll(text, url.QueryEscape(masked), masked)
+	return m.encode(all)
 }
 
-// json writes JSON anew, so that no second spelling of a name and no second
-// value of it can slip through.
+// encode writes a form or a query. It leaves the brackets of <masked> as they
+// are, so that a reader sees what was masked.
+func (m *mask) encode(all url.Values) string {
+	for _, values := range all {
+		for i, value := range values {
+			values[i] = m.text(value) // before the encoding, which changes blanks
+		}
+	}
+	return strings.ReplaceAll(all.Encode(), url.QueryEscape(masked), masked)
+}
+
+// json decodes JSON and encodes it again, so that a name that is spelled with
+// escapes, or that is there twice, is masked too.
 func (m *mask) json(body []byte) (text string, ok bool) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber() // as it was sent
@@ -184,13 +193,13 @@ func (m *mask) json(body []byte) (text string, ok bool) {
 	return strings.TrimSuffix(b.String(), "\n"), true
 }
 
-// hideNamed hides the texts whose names say that they are secret, and the
-// secrets that stand in the others.
+// hideNamed masks the strings and numbers whose names say that they are secret,
+// and the secrets that are part of other strings.
 func (m *mask) hideNamed(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, value := range v {
-			if _, isText := value.(string); isText && maskedField.MatchString(name) {
+			if isScalar(value) && maskedField.MatchString(name) {
 				v[name] = masked
 			} else {
 				v[name] = m.hideNamed(value)
@@ -206,7 +215,15 @@ func (m *mask) hideNamed(v any) any {
 	return v
 }
 
-// hideAt hides the value at a path: names and indexes, "#" for each item of a
+func isScalar(v any) bool {
+	switch v.(type) {
+	case string, json.Number:
+		return true
+	}
+	return false
+}
+
+// hideAt masks the value at a path: names and indexes, "#" for each item of a
 // list and "*" for each member of a mapping.
 func hideAt(v any, path []string) any {
 	if len(path) == 0 {
@@ -229,23 +246,24 @@ func hideAt(v any, path []string) any {
 	return v
 }
 
-// shortest is the shortest secret that is looked for in a text: a shorter one
-// would be found in what is none.
+// shortest is the length of the shortest secret that text looks for. A shorter
+// one would be found where it is not.
 const shortest = 6
 
-// text hides the source's secrets where they stand in the open.
+// text masks the source's secrets and the card numbers in a text.
 func (m *mask) text(text string) string {
 	for _, secret := range m.secrets {
 		text = strings.ReplaceAll(text, secret, masked)
 	}
-	return text
+	return maskCards(text)
 }
 
-// secretsOf lists what a source was given that is no one else's business.
+// secretsOf lists the source's secrets, and the options that the config file
+// refers to and does not show.
 func secretsOf(declared config.Source) []config.Secret {
 	secrets := append([]config.Secret(nil), declared.Secrets...)
 	for _, o := range declared.Options {
-		if strings.Contains(o.Ref(), ":") { // a reference, and not a value that stands in the file
+		if strings.Contains(o.Ref(), ":") { // a reference; otherwise the value itself is in the file
 			secrets = append(secrets, o)
 		}
 	}

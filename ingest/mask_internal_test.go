@@ -18,13 +18,13 @@ import (
 
 // shown is what a debug log says of a delivery to a source of this provider.
 func shown(t *testing.T, r *provider.Receiver, secrets []string, paths []string, d *provider.Delivery) string {
-	source := &Source{Provider: r, name: "s"}
+	source := &Source{Provider: r, name: "s", headers: headerFilter{provider: r.SensitiveHeaders(), operator: []string{"X-Internal-*"}}, maskPaths: paths}
 	for _, s := range secrets {
 		source.secrets = append(source.secrets, config.NewSecret("env:S", s))
 	}
 	var log bytes.Buffer
 	s := &Server{logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime}))}
-	s.logDelivery(t.Context(), source, d, paths)
+	s.logDelivery(t.Context(), source, d)
 	return log.String()
 }
 
@@ -137,18 +137,25 @@ func TestMask(t *testing.T) {
 		"what is no text":                         {"", "\xff\xfe", nil, `"payload":"<2 bytes, not shown`},
 		"a secret in the payload":                 {"application/json", `{"note":"it is ` + secret + `"}`, nil, `it is <masked>`},
 		"a secret by its name":                    {"application/json", `{"client_secret":"pi_1_secret_2","author":{"name":"x"}}`, nil, `{\"author\":{\"name\":\"x\"},\"client_secret\":\"<masked>\"}`},
+		"a card number":                           {"application/json", `{"pan":"4242 4242-4242.4242","n":4242424242424242,"at":1767225600000}`, nil, `"payload":"{\"at\":1767225600000,\"n\":<masked>,\"pan\":\"<masked>\"}"`},
+		"a card number in a form":                 {"application/x-www-form-urlencoded", `card=4242+4242+4242+4242&page=2`, nil, `"payload":"card=<masked>&page=2"`},
+		"a card number in text":                   {"text/plain", "paid with 4242-4242-4242-4242.", nil, `"payload":"paid with <masked>."`},
+		"a number by its name":                    {"application/json", `{"cvc":123}`, nil, `{\"cvc\":\"<masked>\"}`},
 		"two values":                              {"application/json", `{"email":1} {"email":"ada@example.com"}`, []string{"email"}, `"payload":"<`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := &provider.Delivery{
-				Method: http.MethodPost, URL: "https://h.example/webhooks/s?verify_token=" + secret + "x&page=2",
-				Header: http.Header{"Content-Type": {tt.contentType}, "X-Note": {secret}}, Body: []byte(tt.body),
+				Method: http.MethodPost, URL: "https://h.example/webhooks/s?verify_token=" + secret + "x&page=2&q=an0ther&q=ano7her",
+				Header: http.Header{
+					"Content-Type": {tt.contentType}, "X-Note": {secret}, "X-Custom-Key": {"an0ther"}, "X-Session": {"an0ther"},
+					"X-Pay": {"4242424242424242"}, "X-Internal-Id": {"an0ther"},
+				}, Body: []byte(tt.body),
 			}
 			log := shown(t, r, []string{secret}, tt.paths, d)
 			require.Contains(t, strings.ReplaceAll(strings.ReplaceAll(log, `\u003c`, "<"), `\u003e`, ">"), tt.want)
 			require.Contains(t, log, "page=2")
-			for _, hidden := range []string{secret, "ada@example.com", "ada%40example.com", "t0ken", "pi_1_secret_2"} {
+			for _, hidden := range []string{secret, "ada@example.com", "ada%40example.com", "t0ken", "pi_1_secret_2", "an0ther", "ano7her", "4242"} {
 				require.NotContains(t, log, hidden)
 			}
 		})
@@ -160,6 +167,6 @@ func TestNothingIsShownAtInfo(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	s := &Server{logger: slog.New(slog.NewJSONHandler(&log, nil))}
-	s.logDelivery(t.Context(), nil, nil, nil)
+	s.logDelivery(t.Context(), nil, nil)
 	require.Empty(t, log.String())
 }

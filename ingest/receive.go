@@ -46,7 +46,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, now *snapshot, 
 	d := &provider.Delivery{Method: r.Method, URL: now.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, ReceivedAt: receivedAt}
 
 	s.metrics.read(r.Context(), source, len(body))
-	s.logDelivery(r.Context(), source, d, now.mask)
+	s.logDelivery(r.Context(), source, d)
 
 	if done, err := s.greet(w, r, source, d, unverified, rec); done {
 		return err
@@ -135,8 +135,9 @@ const maxAtOnce = 16
 // all of them: after a partial failure the redelivery starts what is missing
 // and finds the others started.
 func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Delivery, identities []provider.Identity, rec *record) (outcome, error) {
+	common := source.event(d)
 	if len(identities) == 1 {
-		ev := source.event(d, identities[0])
+		ev := identified(common, identities[0], len(d.Body))
 		rec.event(ev)
 		return s.startOne(ctx, source, ev, identities[0])
 	}
@@ -151,7 +152,7 @@ func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Deliv
 					outcomes[i], errs[i] = failed, refuse(internal, fmt.Errorf("%v\n%s", broken, debug.Stack()))
 				}
 			}()
-			outcomes[i], errs[i] = s.startOne(ctx, source, source.event(d, identity), identity)
+			outcomes[i], errs[i] = s.startOne(ctx, source, identified(common, identity, len(d.Body)), identity)
 			return nil // one that fails does not keep the others from being stored
 		})
 	}

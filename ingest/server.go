@@ -44,10 +44,6 @@ type Options struct {
 	Meter metric.Meter
 	// Trace gives each request a span in its context; nil for none.
 	Trace func(http.Handler) http.Handler
-	// Mask are the paths in JSON payloads ("customer.email") that a log at
-	// debug does not show, besides credentials and signatures, which it never
-	// does.
-	Mask []string
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }

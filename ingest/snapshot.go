@@ -15,7 +15,6 @@ type snapshot struct {
 	publicURL string
 	proxies   []netip.Prefix
 	watch     *Watch
-	mask      []string // see Options.Mask
 }
 
 func newSnapshot(o Options) *snapshot {
@@ -24,12 +23,11 @@ func newSnapshot(o Options) *snapshot {
 		publicURL: strings.TrimRight(o.PublicURL, "/"),
 		proxies:   o.TrustedProxies,
 		watch:     o.Watch,
-		mask:      o.Mask,
 	}
 }
 
-// Reload replaces the Sources, PublicURL, TrustedProxies, Watch and Mask by
-// those of o, for deliveries that begin from now on. It ignores the other
+// Reload replaces the Sources, PublicURL, TrustedProxies and Watch by those
+// of o, for deliveries that begin from now on. It ignores the other
 // fields of o.
 //
 // A reload refuses no delivery: those in flight keep the settings that they

@@ -29,7 +29,9 @@ type Source struct {
 	limiter   *rate.Limiter  // nil for no limit
 	maxBody   int64          // bytes
 
-	secrets []config.Secret // for a debug log to hide
+	headers   headerFilter
+	maskPaths []string        // paths in JSON payloads that a debug log hides
+	secrets   []config.Secret // values that a debug log hides
 }
 
 // Providers returns the built-in catalog with the operator's own files added.
@@ -120,6 +122,11 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 		allow:     declared.Allow,
 		limiter:   limiter(declared.Rate),
 		maxBody:   declared.MaxBody,
+		headers: headerFilter{
+			provider: p.SensitiveHeaders(),
+			operator: slices.Concat(cfg.Log.MaskHeaders, declared.DropHeaders),
+		},
+		maskPaths: cfg.Log.Mask,
 		secrets:   secretsOf(declared),
 	}, nil
 }
@@ -159,21 +166,29 @@ func limiter(r *config.Rate) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst)
 }
 
-// event is the header of an event that came in d.
-func (s *Source) event(d *provider.Delivery, identity provider.Identity) event.Event {
-	contentType := d.Header.Get("Content-Type")
-	if identity.JSON && len(identity.Payload) < len(d.Body) {
-		contentType = "application/json" // an item of a batch, which may have come in a form
-	}
+// event returns the Event that all events of d have in common: everything but
+// their identity.
+func (s *Source) event(d *provider.Delivery) event.Event {
+	headers, leftOut := s.headers.keep(d.Header)
 	return event.Event{
-		Source:      s.name,
-		Provider:    s.Provider.Name(),
-		ID:          identity.ID,
-		Type:        identity.Type,
-		ReceivedAt:  d.ReceivedAt.UTC(),
-		ContentType: contentType,
-		Unhandled:   s.unhandled,
+		Source:         s.name,
+		Provider:       s.Provider.Name(),
+		ReceivedAt:     d.ReceivedAt.UTC(),
+		ContentType:    validText([]string{d.Header.Get("Content-Type")})[0],
+		Headers:        headers,
+		HeadersLeftOut: leftOut,
+		Unhandled:      s.unhandled,
 	}
+}
+
+// identified returns the Event of one of the delivery's events. size is the
+// length of the delivery's body.
+func identified(ev event.Event, identity provider.Identity, size int) event.Event {
+	ev.ID, ev.Type = identity.ID, identity.Type
+	if identity.JSON && len(identity.Payload) < size {
+		ev.ContentType = "application/json" // an item of a batch, which may have come in a form
+	}
+	return ev
 }
 
 // wants reports whether an event of this type becomes a Workflow.

@@ -220,7 +220,6 @@ func (s *system) reloadEdge(edge *ingest.Server, l net.Listener, now *setting) e
 		PublicURL:      publicURL(now, l),
 		TrustedProxies: now.TrustedProxies,
 		Watch:          watch,
-		Mask:           now.Log.Mask,
 	})
 	return nil
 }

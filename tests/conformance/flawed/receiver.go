@@ -55,7 +55,7 @@ func (r receiver) serveEdge(ctx context.Context) error {
 	if r.flaw.starter != nil {
 		starter = r.flaw.starter(r, starter)
 	}
-	handler := ingest.New(ingest.Options{Sources: sources, Starter: starter, Logger: r.logger, PublicURL: r.config.PublicURL, Mask: r.config.Log.Mask}).Handler()
+	handler := ingest.New(ingest.Options{Sources: sources, Starter: starter, Logger: r.logger, PublicURL: r.config.PublicURL}).Handler()
 	if r.flaw.handler != nil {
 		handler = r.flaw.handler(r, handler)
 	}
