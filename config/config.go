@@ -10,8 +10,8 @@
 package config
 
 import (
-	"net/mail"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -24,12 +24,35 @@ import (
 type Config struct {
 	// File is the name that mistakes are reported under.
 	File string
+	Fixed
+	Live
+
+	root *yaml.Node // where Mistake looks lines up
+}
+
+// Fixed is the part of a Config that a process reads once, when it starts. A
+// change takes a restart.
+type Fixed struct {
 	// Listen is the host:port to serve on; default 127.0.0.1:8080.
 	Listen string
 	// Admin is the host:port of health, metrics and profiles, or AdminOff. It
 	// is empty when absent: DefaultAdmin then, or where another process has
 	// that, a free port of loopback.
-	Admin string
+	Admin    string
+	Temporal Temporal
+	// ParkFor is how long a run may stay parked before it closes as failed;
+	// zero means as long as it takes.
+	ParkFor time.Duration
+	// App is a pointer to a copy of Options.App with the `app:` section read
+	// into it; nil where Options.App is nil.
+	App any
+}
+
+// fixedKeys are the keys of the file that Fixed holds.
+var fixedKeys = []string{"listen", "admin", "temporal", "park_for", "app"} //nolint:gochecknoglobals // a constant list
+
+// Live is the part of a Config that a reload replaces.
+type Live struct {
 	// PublicURL is the absolute URL that senders reach this server by, without
 	// a trailing slash. Providers that sign the URL are verified against it,
 	// never against the Host header. It is empty when absent.
@@ -39,10 +62,6 @@ type Config struct {
 	// Providers is the folder of the operator's own provider files; empty when
 	// there is none. Whether it exists is not checked.
 	Providers string
-	Temporal  Temporal
-	// ParkFor is how long a run may stay parked before it closes as failed;
-	// zero means as long as it takes.
-	ParkFor time.Duration
 	// Sources are in the order of the file.
 	Sources []Source
 	// DefaultRetry is for Activities that Retry does not name.
@@ -52,12 +71,42 @@ type Config struct {
 	Retry  map[string]Retry
 	Alerts Alerts
 	Log    Log
-	// Ledger, Mail and Build are nil when absent.
-	Ledger *Ledger
-	Mail   *Mail
-	Build  *Build
+}
 
-	root *yaml.Node // where Mistake looks lines up
+// FixedChanges names the keys whose text differs between two files although a
+// process reads them once. A secret that changed behind the same reference is
+// not among them.
+func FixedChanges(started, next *Config) []string {
+	var keys []string
+	for _, key := range fixedKeys {
+		if !same(valueOf(started.root, key), valueOf(next.root, key)) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// valueOf returns the value of a top-level key, nil where the file does not
+// have it.
+func valueOf(root *yaml.Node, key string) *yaml.Node {
+	if root == nil || root.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if root.Content[i].Value == key {
+			return root.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// same reports whether two values read the same, wherever they stand and
+// however they are written.
+func same(a, b *yaml.Node) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Kind == b.Kind && a.Tag == b.Tag && a.Value == b.Value && slices.EqualFunc(a.Content, b.Content, same)
 }
 
 // Temporal is what this file says about Temporal; address, namespace and
@@ -199,26 +248,6 @@ type Log struct {
 	MaskHeaders []string
 }
 
-// Ledger is where payments are recorded: exactly one of the two is set.
-type Ledger struct {
-	SQLite   string // a file
-	Postgres Secret // a connection string
-}
-
-// Mail is how mail leaves: exactly one of SMTP and Folder is set.
-type Mail struct {
-	SMTP   Secret // a URL
-	Folder string // write messages as files here instead
-	From   mail.Address
-}
-
-// Build is the service that builds are asked of.
-type Build struct {
-	URL string
-	// Token is sent as a bearer token; zero means none.
-	Token Secret
-}
-
 // The values of Config.Admin that are no address of the operator's.
 const (
 	DefaultAdmin = "127.0.0.1:8081"
@@ -232,16 +261,20 @@ const MaxBodyLimit = 19 << 20 / 10
 // defaults returns what a file that says nothing means.
 func defaults() *Config {
 	return &Config{
-		Listen:   "127.0.0.1:8080",
-		Temporal: Temporal{TaskQueue: "hookyard"},
-		DefaultRetry: Retry{
-			Initial:  time.Second,
-			Backoff:  2,
-			Max:      10 * time.Minute,
-			Attempts: 12,
-			Timeout:  30 * time.Second,
+		Fixed: Fixed{
+			Listen:   "127.0.0.1:8080",
+			Temporal: Temporal{TaskQueue: "hookyard"},
 		},
-		Alerts: Alerts{DigestEvery: 15 * time.Minute, EscalateAfter: 24 * time.Hour},
+		Live: Live{
+			DefaultRetry: Retry{
+				Initial:  time.Second,
+				Backoff:  2,
+				Max:      10 * time.Minute,
+				Attempts: 12,
+				Timeout:  30 * time.Second,
+			},
+			Alerts: Alerts{DigestEvery: 15 * time.Minute, EscalateAfter: 24 * time.Hour},
+		},
 	}
 }
 
@@ -263,12 +296,4 @@ func (c *Config) Source(name string) (Source, bool) {
 		}
 	}
 	return Source{}, false
-}
-
-// RetryFor returns how the Activity of that name is retried.
-func (c *Config) RetryFor(activity string) Retry {
-	if r, ok := c.Retry[activity]; ok {
-		return r
-	}
-	return c.DefaultRetry
 }

@@ -21,18 +21,16 @@ func TestLoadJoinsPathsToTheFilesFolder(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(`
 sources: {a: {provider: x, secrets: [file:run/a]}}
 providers: ./providers
-ledger: {sqlite: data/ledger.db}
-mail: {folder: mail, from: a@example.com}
+app: {ledger: {sqlite: data/ledger.db}}
 `), 0o600))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "run"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "run/a"), []byte("s\r\n"), 0o600))
 
-	c, err := config.Load(path, config.Options{})
+	c, err := config.Load(path, config.Options{App: program{}})
 	require.NoError(t, err)
 	require.Equal(t, "s", c.Sources[0].Secrets[0].Reveal())
 	require.Equal(t, filepath.Join(dir, "providers"), c.Providers)
-	require.Equal(t, filepath.Join(dir, "data/ledger.db"), c.Ledger.SQLite)
-	require.Equal(t, filepath.Join(dir, "mail"), c.Mail.Folder)
+	require.Equal(t, filepath.Join(dir, "data/ledger.db"), string(c.App.(*program).Ledger.SQLite))
 }
 
 func TestLoadWithoutAFile(t *testing.T) {
@@ -84,7 +82,7 @@ sources:
 		c.Mistake("sources.a.b.nothing", "four"),
 		c.Mistake("sources.stripe.provider", "source %q: unknown provider %q%s", "stripe", "stirpe",
 			config.Suggest("stirpe", []string{"github", "stripe"})),
-		c.Mistake("ledger.sqlite", "one"),
+		c.Mistake("alerts.to", "one"),
 	)
 	require.EqualError(t, mistakes.Err(), strings.TrimSpace(`
 hookyard.yaml:1: one
@@ -182,9 +180,8 @@ func TestSourceAndRetryByName(t *testing.T) {
 	require.Equal(t, "y", s.Provider)
 	_, ok = c.Source("c")
 	require.False(t, ok)
-	require.Equal(t, 5, c.RetryFor("A").Attempts)
-	require.Equal(t, c.DefaultRetry, c.RetryFor("B"))
-	require.Equal(t, 12, c.RetryFor("B").Attempts)
+	require.Equal(t, 5, c.Retry["A"].Attempts)
+	require.Equal(t, 12, c.DefaultRetry.Attempts)
 }
 
 // The provider package decodes raw mappings strictly.

@@ -22,6 +22,7 @@ func FuzzParse(f *testing.F) {
 	}
 	const value = "5e1f-hunter2-9c3a"
 	opts := config.Options{
+		App:       program{},
 		LookupEnv: func(name string) (string, bool) { return value, len(name)%2 == 0 },
 		ReadFile:  func(string) ([]byte, error) { return []byte(value + "\n"), nil },
 	}

@@ -24,6 +24,17 @@ type Options struct {
 	// SkipSecrets leaves secrets unresolved, to check a file on a machine that
 	// does not have them. How references are written is checked all the same.
 	SkipSecrets bool
+	// App is a struct with the defaults of the program's own section, `app:`,
+	// which a copy of it is filled from. nil: the program has no such section,
+	// and one in the file is a mistake.
+	//
+	// A field is filled from the key that its config tag names, or from its name
+	// in snake_case; `config:"url,required"` makes it a mistake to leave the key
+	// out, `config:"-"` leaves the field alone. A field may be a string, bool,
+	// int, float64, time.Duration ("30s", "30d"), Secret, Path, URL, anything
+	// with UnmarshalText, a struct or a pointer to one (nil where the key is
+	// absent), and a slice or a map by string of these. See Validator.
+	App any
 }
 
 func (o Options) withDefaults() Options {

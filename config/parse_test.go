@@ -90,6 +90,7 @@ func options(content map[string]string) config.Options {
 		env[name] = val
 	}
 	return config.Options{
+		App:       program{},
 		LookupEnv: func(name string) (string, bool) { val, ok := env[name]; return val, ok },
 		ReadFile: func(path string) ([]byte, error) {
 			data, ok := content[path]
@@ -150,13 +151,16 @@ func dump(t *testing.T, c *config.Config) string {
 			return
 		}
 		switch v.Kind() {
-		case reflect.Pointer:
+		case reflect.Pointer, reflect.Interface:
 			if !v.IsNil() {
 				walk(name, v.Elem())
 			}
 		case reflect.Struct:
 			for i := range v.NumField() {
-				if f := v.Type().Field(i); f.IsExported() {
+				switch f := v.Type().Field(i); {
+				case f.Anonymous:
+					walk(name, v.Field(i))
+				case f.IsExported():
 					walk(strings.TrimPrefix(name+"."+f.Name, "."), v.Field(i))
 				}
 			}

@@ -107,9 +107,7 @@ sources:
   a: {provider: x, secrets: [env:A, env:A], forward: {url: http://x, secret: env:A}}
   b: {provider: x, secrets: [env:A]}
 alerts: {to: [env:A, env:A]}
-ledger: {postgres: env:A}
-mail: {smtp: env:A, from: a@example.com}
-build: {url: http://x, token: env:A}
+app: {ledger: {postgres: env:A}, mail: {smtp: env:A, from: a@example.com}, build: {url: http://x, token: env:A}}
 `), options(map[string]string{"env": "A=" + value + "\n"}))
 	require.NoError(t, err)
 	got := jsonOf(t, c)

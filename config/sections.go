@@ -3,7 +3,6 @@ package config
 import (
 	"math"
 	"net"
-	"net/mail"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 // config reads the whole file. The sections follow in the order of its keys.
 func (d *decoder) config(v value) *Config {
 	c := defaults()
+	c.App = newApp(d.opts.App)
 	if isNull(v.node) {
 		d.mistake(v, "the file is empty; %s", exampleSource)
 		return c
@@ -33,12 +33,13 @@ func (d *decoder) config(v value) *Config {
 		{"retry", d.retry(c)},
 		{"alerts", d.alerts(&c.Alerts)},
 		{"log", d.log(&c.Log)},
-		{"ledger", d.ledger(&c.Ledger)},
-		{"mail", d.mail(&c.Mail)},
-		{"build", d.build(&c.Build)},
+		{"app", d.app(&c.App)},
 	})
 	if _, ok := has["sources"]; has != nil && !ok {
 		d.mistake(v, "no sources; %s", exampleSource)
+	}
+	if _, ok := has["app"]; has != nil && !ok && c.App != nil {
+		d.appAbsent(v, c.App)
 	}
 	if _, ok := has["alerts"]; !ok {
 		for _, watched := range d.watched {
@@ -472,81 +473,4 @@ func (d *decoder) alerts(to *Alerts) func(value) {
 			d.mistake(v, "nobody to tell; add to: [env:ALERT_URL], or leave out alerts")
 		}
 	}
-}
-
-func (d *decoder) ledger(to **Ledger) func(value) {
-	return func(v value) {
-		var l Ledger
-		has := d.fields(v, []field{
-			{"sqlite", d.path(&l.SQLite)},
-			{"postgres", d.secret(&l.Postgres)},
-		})
-		if d.oneOf(v, has, "sqlite", "postgres") {
-			*to = &l
-		}
-	}
-}
-
-func (d *decoder) mail(to **Mail) func(value) {
-	return func(v value) {
-		var m Mail
-		has := d.fields(v, []field{
-			{"smtp", d.secret(&m.SMTP)},
-			{"folder", d.path(&m.Folder)},
-			{"from", func(v value) {
-				const want = `an address such as "Acme <billing@example.com>"`
-				s, ok := d.text(v, want)
-				if !ok {
-					return
-				}
-				from, err := mail.ParseAddress(s)
-				if err != nil {
-					d.mistake(v, "want %s, found %s", want, quote(s))
-					return
-				}
-				m.From = *from
-			}},
-		})
-		if has == nil {
-			return
-		}
-		if _, ok := has["from"]; !ok {
-			d.mistake(v, `no from; add from: with whom mail comes from, such as "Acme <billing@example.com>"`)
-		}
-		if d.oneOf(v, has, "smtp", "folder") {
-			*to = &m
-		}
-	}
-}
-
-func (d *decoder) build(to **Build) func(value) {
-	return func(v value) {
-		var b Build
-		has := d.fields(v, []field{
-			{"url", d.url(&b.URL)},
-			{"token", d.secret(&b.Token)},
-		})
-		if has == nil {
-			return
-		}
-		if _, ok := has["url"]; !ok {
-			d.mistake(v, "no url; add url: with where builds are asked for")
-		}
-		*to = &b
-	}
-}
-
-// oneOf reports a mapping that has not exactly one of two keys.
-func (d *decoder) oneOf(v value, has map[string]value, a, b string) bool {
-	_, hasA := has[a]
-	_, hasB := has[b]
-	switch {
-	case has == nil:
-		return false
-	case hasA && hasB:
-		d.mistake(v, "has both %s and %s; keep one", a, b)
-	case !hasA && !hasB:
-		d.mistake(v, "has neither %s nor %s; add one", a, b)
-	}
-	return hasA != hasB
 }

@@ -64,7 +64,9 @@ func edge(t testing.TB, text string, starter ingest.Starter) (http.Handler, map[
 		LookupEnv: func(string) (string, bool) { return testSecret, true },
 	})
 	require.NoError(t, err)
-	catalog, mistakes := ingest.Providers(cfg)
+	builtin, err := provider.Builtin()
+	require.NoError(t, err)
+	catalog, mistakes := ingest.Providers(cfg, builtin)
 	require.Empty(t, mistakes)
 	sources, mistakes := ingest.Sources(cfg, catalog)
 	require.Empty(t, mistakes)

@@ -83,7 +83,9 @@ func benchmarkEdge(b *testing.B, size int) (http.Handler, *provider.Delivery) {
 		LookupEnv: func(string) (string, bool) { return testSecret, true },
 	})
 	require.NoError(b, err)
-	catalog, mistakes := ingest.Providers(cfg)
+	builtin, err := provider.Builtin()
+	require.NoError(b, err)
+	catalog, mistakes := ingest.Providers(cfg, builtin)
 	require.Empty(b, mistakes)
 	sources, mistakes := ingest.Sources(cfg, catalog)
 	require.Empty(b, mistakes)

@@ -34,12 +34,8 @@ type Source struct {
 	secrets   []config.Secret // values that a debug log hides
 }
 
-// Providers returns the built-in catalog with the operator's own files added.
-func Providers(cfg *config.Config) (*provider.Catalog, []config.Mistake) {
-	catalog, err := provider.Builtin()
-	if err != nil {
-		return nil, []config.Mistake{cfg.Mistake("", "%v", err)}
-	}
+// Providers adds the operator's own provider files to a catalog.
+func Providers(cfg *config.Config, catalog *provider.Catalog) (*provider.Catalog, []config.Mistake) {
 	if cfg.Providers == "" {
 		return catalog, nil
 	}

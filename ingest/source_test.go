@@ -7,6 +7,7 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/ingest/provider"
 )
 
 // TestSourceMistakes holds what a source says against what its provider can
@@ -31,7 +32,9 @@ func TestSourceMistakes(t *testing.T) {
 				LookupEnv: func(string) (string, bool) { return testSecret, true },
 			})
 			require.NoError(t, err)
-			catalog, mistakes := ingest.Providers(cfg)
+			builtin, err := provider.Builtin()
+			require.NoError(t, err)
+			catalog, mistakes := ingest.Providers(cfg, builtin)
 			require.Empty(t, mistakes)
 			sources, mistakes := ingest.Sources(cfg, catalog)
 			if tt.want == "" {

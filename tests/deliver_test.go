@@ -177,7 +177,7 @@ func TestPostgresLedger(t *testing.T) {
 	if dsn == "" {
 		t.Skip("HOOKYARD_TEST_POSTGRES is not set; .ci/run sets it")
 	}
-	s := startSystem(t, startTemporal(t, ""), stripeSource+"ledger: {postgres: env:POSTGRES}\n")
+	s := startSystem(t, startTemporal(t, ""), stripeSource+"app: {ledger: {postgres: env:POSTGRES}, mail: {folder: mail, from: shop@example.com}}\n")
 	id := "evt_" + strings.ToLower(s.dir[strings.LastIndexByte(s.dir, '/')+1:])
 	for range 2 {
 		require.Equal(t, 200, s.deliver("stripe", "stripe", id, "", invoicePaid).code)

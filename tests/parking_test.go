@@ -73,7 +73,7 @@ func (s *system) details(workflowID string) string {
 	return metadata.GetCurrentDetails()
 }
 
-const mailedSource = stripeSource + "mail: {smtp: env:SMTP, from: shop@example.com}\n"
+const mailedSource = stripeSource + "app: {ledger: {sqlite: ledger.db}, mail: {smtp: env:SMTP, from: shop@example.com}}\n"
 
 // TestParkAndResume takes the mail server away, and the worker while its run
 // is parked, and has the run go on from the step that failed.

@@ -37,7 +37,7 @@ func TestReplay(t *testing.T) {
 				Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{}),
 			})
 			require.NoError(t, err)
-			require.NoError(t, worker.Register(replayer, workflows.All()))
+			require.NoError(t, worker.Register(replayer, examples()))
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(harness.Quiet{}, file))
 		})
 	}
@@ -52,7 +52,7 @@ sources:
   github: {provider: github, secrets: [env:SECRET]}
   shopify: {provider: shopify, secrets: [env:SECRET]}
   acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service+`"}}
-build: {url: "`+service+`"}
+app: {ledger: {sqlite: ledger.db}, mail: {folder: mail, from: shop@example.com}, build: {url: "`+service+`"}}
 `)
 	for name, event := range map[string][]string{
 		"stripe.invoice.paid":   {"stripe", "stripe", "invoice.paid", invoicePaid},
@@ -184,4 +184,12 @@ func (s *system) storeRun(workflowID, runID, name string) {
 	require.NoError(s.t, err)
 	require.NoError(s.t, os.MkdirAll("histories", 0o755))
 	require.NoError(s.t, os.WriteFile(file, append(data, '\n'), 0o600))
+}
+
+func examples() []worker.Handler {
+	return []worker.Handler{
+		worker.On("github.push", workflows.Push),
+		worker.On("shopify.orders/create", workflows.OrderCreated),
+		worker.On("stripe.invoice.paid", workflows.InvoicePaid),
+	}
 }

@@ -50,7 +50,7 @@ func newSystem(t *testing.T, temporal *harness.TestTemporal, yaml string) *syste
 	text := "listen: " + s.address + "\n" +
 		"temporal: {task_queue: " + filepath.Base(s.dir) + "-" + t.Name() + "}\n" + yaml + "\n"
 	for key, usual := range map[string]string{
-		"ledger:": "{sqlite: ledger.db}", "mail:": "{folder: mail, from: shop@example.com}",
+		"app:":   "{ledger: {sqlite: ledger.db}, mail: {folder: mail, from: shop@example.com}}",
 		"retry:": "{default: {initial: 1s, backoff: 1, attempts: 3}}",
 	} {
 		if !strings.Contains(yaml, key) {

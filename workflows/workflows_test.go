@@ -58,7 +58,7 @@ var paid = event.Event{Source: "stripe-eu", Provider: "stripe", ID: "evt_1", Typ
 
 func TestInvoicePaid(t *testing.T) {
 	t.Parallel()
-	env := environment(t, workflows.All())
+	env := environment(t, examples())
 	at := time.Unix(1767225590, 0).UTC()
 	env.OnActivity("RecordPayment", mock.Anything, activities.Payment{
 		Key: "stripe-eu:evt_1:RecordPayment", Source: "stripe-eu", EventID: "evt_1", Invoice: "in_1",
@@ -74,7 +74,7 @@ func TestInvoicePaid(t *testing.T) {
 
 func TestInvoicePaidWithoutAddress(t *testing.T) {
 	t.Parallel()
-	env := environment(t, workflows.All())
+	env := environment(t, examples())
 	env.OnActivity("RecordPayment", mock.Anything, mock.Anything).Return(nil).Once()
 	env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(`{"created":1,"data":{"object":{"id":"in_1"}}}`))
 	require.NoError(t, env.GetWorkflowError(), "and SendReceipt, which nobody expects, was not called")
@@ -85,7 +85,7 @@ func TestInvoicePaidWithoutAddress(t *testing.T) {
 // recorded.
 func TestOrderOfSteps(t *testing.T) {
 	t.Parallel()
-	env := environment(t, workflows.All())
+	env := environment(t, examples())
 	env.OnActivity("RecordPayment", mock.Anything, mock.Anything).Return(temporal.NewNonRetryableApplicationError("no", activities.LedgerRejected, nil)).Once()
 	env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(invoice))
 	var failed *temporal.ActivityError
@@ -108,7 +108,7 @@ func TestPush(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			env := environment(t, workflows.All())
+			env := environment(t, examples())
 			if tt.builds > 0 {
 				env.OnActivity("TriggerBuild", mock.Anything, activities.BuildRequest{
 					Key: "github:1:TriggerBuild", Repository: "acme/shop", Ref: "refs/heads/main", Commit: "c0ffee", Pusher: "ada",
@@ -125,7 +125,7 @@ func TestPush(t *testing.T) {
 
 func TestOrderCreated(t *testing.T) {
 	t.Parallel()
-	env := environment(t, workflows.All())
+	env := environment(t, examples())
 	env.OnActivity("RecordOrder", mock.Anything, activities.Order{
 		Key: "shop:9:RecordOrder", Source: "shop", EventID: "9", OrderID: "820982911946154508", Number: "#1001",
 		Email: "ada@example.com", Total: "129.90", Currency: "EUR", CreatedAt: time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
@@ -134,4 +134,12 @@ func TestOrderCreated(t *testing.T) {
 		payload(`{"id":820982911946154508,"name":"#1001","email":"ada@example.com","total_price":"129.90","currency":"EUR","created_at":"2026-01-01T09:00:00Z"}`))
 	require.NoError(t, env.GetWorkflowError())
 	env.AssertExpectations(t)
+}
+
+func examples() []worker.Handler {
+	return []worker.Handler{
+		worker.On("github.push", workflows.Push),
+		worker.On("shopify.orders/create", workflows.OrderCreated),
+		worker.On("stripe.invoice.paid", workflows.InvoicePaid),
+	}
 }

@@ -47,7 +47,7 @@ if all of them did, 1 otherwise. No Temporal is needed.`,
 }
 
 func testAlerts(ctx context.Context, env environment, file string) error {
-	set, err := load(file, config.Options{LookupEnv: env.LookupEnv})
+	set, err := load(file, env, false)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/internal/command"
+	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/alert"
 )
 
@@ -105,17 +107,17 @@ func TestEdgeAlerts(t *testing.T) {
 // is a mistake.
 func TestAlertsAreNotRetriedByConfig(t *testing.T) {
 	t.Parallel()
-	require.NotContains(t, activityNames(), "SendAlert")
-	require.Contains(t, activityNames(), "SendReceipt")
+	require.NotContains(t, command.App{}.ActivityNames(), "SendAlert")
+	require.Contains(t, command.App{}.ActivityNames(), worker.ForwardActivity)
 }
 
 func TestWatchEdge(t *testing.T) {
 	t.Parallel()
 	url, _ := alertInbox(t)
-	cfg := &config.Config{
+	cfg := &config.Config{Live: config.Live{
 		Sources: []config.Source{{Name: "a", ExpectEvery: time.Hour}},
 		Alerts:  config.Alerts{To: []config.Secret{config.NewSecret("env:A", url)}},
-	}
+	}}
 	watch, err := watchEdge(cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	require.NotNil(t, watch)

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hookyard/hookyard/config"
-	"github.com/hookyard/hookyard/ingest/provider"
 )
 
 func checkCommand(env environment) *cobra.Command {
@@ -30,7 +29,7 @@ Of a FOLDER, the provider files in it are checked, without a config.`,
 			if info, err := os.Stat(file); err == nil && info.IsDir() {
 				return checkProviders(env, file)
 			}
-			set, err := load(file, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: skipSecrets})
+			set, err := load(file, env, skipSecrets)
 			if err != nil {
 				return err
 			}
@@ -44,7 +43,7 @@ Of a FOLDER, the provider files in it are checked, without a config.`,
 
 // checkProviders finds every mistake in a folder of provider files.
 func checkProviders(env environment, folder string) error {
-	catalog, err := provider.Builtin()
+	catalog, err := env.app.Catalog()
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/template"
 	"time"
@@ -19,45 +20,28 @@ import (
 	"github.com/hookyard/hookyard/ingest/provider"
 )
 
-// demoConfig is what `dev` runs without a config file. It is written out, so
-// that it can be read, and copied to start from.
-var demoConfig = template.Must(template.New("demo").Parse(`# The demo of "hookyard dev", written anew at each start.
-# Copy it to hookyard.yaml, beside your project, to make it your own.
-listen: {{.Listen}}
-sources:
-  stripe:                       # records payments in the ledger, mails receipts
-    provider: stripe
-    secrets: [file:secrets/stripe]
-    events: ["invoice.*", "charge.dispute.*"]
-    unhandled: complete
-  github:                       # asks the build server for a build of each push
-    provider: github
-    secrets: [file:secrets/github]
-    unhandled: complete
-  acme:                         # no code: forwarded to a service of your own
-    provider: standard-webhooks
-    secrets: [file:secrets/acme]
-    forward: {url: "http://{{.Target}}/hooks"}
-build: {url: "http://{{.Target}}/builds"}
-retry:
-  RecordPayment: {timeout: 5s}  # short, so its first attempt needs no task of its own
-`))
+// demoSecret is a secret in a demo's config that is made up on first use.
+var demoSecret = regexp.MustCompile(`file:secrets/([a-z0-9-]+)`)
 
-// writeDemo writes the demo's config and, once, secrets of its own. It returns
-// the config's path.
-func writeDemo(home folders, address, target string) (string, error) {
+// writeDemo writes the demo's config and, once, the secrets that it names. It
+// returns the config's path.
+func writeDemo(demo string, home folders, address, service string) (string, error) {
 	secrets := filepath.Join(home.demo(), "secrets")
 	if err := os.MkdirAll(secrets, 0o700); err != nil {
 		return "", fmt.Errorf("demo: %w", err)
 	}
-	for _, source := range []string{"stripe", "github", "acme"} {
-		if err := writeSecretOnce(filepath.Join(secrets, source)); err != nil {
-			return "", fmt.Errorf("demo: %w", err)
-		}
+	parsed, err := template.New("demo").Parse(demo)
+	if err != nil {
+		return "", fmt.Errorf("demo: %w", err)
 	}
 	var text strings.Builder
-	if err := demoConfig.Execute(&text, struct{ Listen, Target string }{address, target}); err != nil {
+	if err := parsed.Execute(&text, struct{ Listen, Service string }{address, service}); err != nil {
 		return "", fmt.Errorf("demo: %w", err)
+	}
+	for _, name := range demoSecret.FindAllStringSubmatch(text.String(), -1) {
+		if err := writeSecretOnce(filepath.Join(secrets, name[1])); err != nil {
+			return "", fmt.Errorf("demo: %w", err)
+		}
 	}
 	file := filepath.Join(home.demo(), defaultConfig)
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
@@ -82,21 +66,20 @@ func writeSecretOnce(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// startDemoService runs the service behind the demo's forward and build: it
-// verifies what it is sent and prints a line about it. It returns its address.
+// startDemoService runs the service that the demo's config sends to: it prints
+// a line about each request and answers 202. A forwarded event is verified
+// first. It returns its address.
 func startDemoService(ctx context.Context, home folders, out io.Writer) (address string, stop func(), err error) {
 	l, err := listen(ctx, "127.0.0.1:0", "nothing: it is a free port")
 	if err != nil {
 		return "", nil, err
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /hooks", func(w http.ResponseWriter, r *http.Request) { demoHook(w, r, home, out) })
-	mux.HandleFunc("POST /builds", func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-		fmt.Fprintf(out, "your build server: asked for %s\n", body)
-		w.WriteHeader(http.StatusAccepted)
-	})
-	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		status, line := demoAnswer(w, r, home)
+		fmt.Fprintln(out, "your service: "+line)
+		w.WriteHeader(status)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(serve), ReadTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -108,34 +91,45 @@ func startDemoService(ctx context.Context, home folders, out io.Writer) (address
 	}, nil
 }
 
-// demoHook is what a service behind `forward` does: verify, then act once per
-// Idempotency-Key.
-func demoHook(w http.ResponseWriter, r *http.Request, home folders, out io.Writer) {
+// demoAnswer does what a service behind `forward` does: it verifies, and would
+// then act once per Idempotency-Key.
+func demoAnswer(w http.ResponseWriter, r *http.Request, home folders) (status int, line string) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<20))
-	if err == nil {
+	id := r.Header.Get("Webhook-Id")
+	if err == nil && id != "" {
 		err = demoVerify(r, body, home)
 	}
-	if err != nil {
-		fmt.Fprintf(out, "your service: refused %s: %v\n", r.Header.Get("Webhook-Id"), err)
-		w.WriteHeader(http.StatusUnauthorized)
-		return
+	switch {
+	case err != nil:
+		return http.StatusUnauthorized, fmt.Sprintf("refused %s %s: %v", r.URL.Path, id, err)
+	case id == "":
+		return http.StatusAccepted, fmt.Sprintf("took %s %s", r.URL.Path, plainLine(string(body), 200))
+	default:
+		return http.StatusAccepted, fmt.Sprintf("took %s %s, %s, %d bytes, signature verified",
+			r.URL.Path, id, r.Header.Get("Hookyard-Event-Type"), len(body))
 	}
-	fmt.Fprintf(out, "your service: took %s, %s, %d bytes, signature verified\n",
-		r.Header.Get("Webhook-Id"), r.Header.Get("Hookyard-Event-Type"), len(body))
-	w.WriteHeader(http.StatusNoContent)
 }
 
+// demoVerify verifies a forwarded event under each of the demo's secrets.
 func demoVerify(r *http.Request, body []byte, home folders) error {
 	catalog, err := provider.Builtin()
 	if err != nil {
 		return err
 	}
-	secret, err := os.ReadFile(filepath.Join(home.demo(), "secrets", "acme"))
+	files, err := filepath.Glob(filepath.Join(home.demo(), "secrets", "*"))
 	if err != nil {
 		return err
 	}
+	var secrets []string
+	for _, file := range files {
+		secret, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		secrets = append(secrets, strings.TrimSpace(string(secret)))
+	}
 	p, _ := catalog.Lookup("standard-webhooks")
-	receiver, err := p.Bind(provider.Binding{Secrets: []string{strings.TrimSpace(string(secret))}})
+	receiver, err := p.Bind(provider.Binding{Secrets: secrets})
 	if err != nil {
 		return err
 	}

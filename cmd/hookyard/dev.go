@@ -15,8 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-
-	"github.com/hookyard/hookyard/config"
 )
 
 // devOptions are the flags of dev.
@@ -110,7 +108,7 @@ func dev(ctx context.Context, env environment, o devOptions) error {
 	if server.cmd != nil && set.Alerts.WebUI == "" {
 		set.Alerts.WebUI = "http://" + net.JoinHostPort(defaultHost, strconv.Itoa(o.uiPort))
 	}
-	s := &system{setting: set, temporal: options, home: home, logger: logger, drain: 10 * time.Second, edge: true, worker: true,
+	s := &system{setting: set, temporal: options, home: home, logger: logger, drain: 10 * time.Second, app: env.app, edge: true, worker: true,
 		listener: l, lookupEnv: env.LookupEnv}
 	return s.run(ctx, func() { fmt.Fprint(env.stdout, banner(set, l, options, o, home, server.cmd != nil)) })
 }
@@ -124,9 +122,11 @@ func devConfig(ctx context.Context, env environment, o devOptions, home folders)
 			file = defaultConfig
 		}
 	}
-	demo := file == ""
 	stopDemo := func() {}
-	if demo {
+	if file == "" {
+		if env.app.Demo == "" {
+			return nil, nil, nil, fmt.Errorf("there is no %s here; write one, or name one with --config", defaultConfig)
+		}
 		target, stop, err := startDemoService(ctx, home, env.stdout)
 		if err != nil {
 			return nil, nil, nil, err
@@ -136,22 +136,18 @@ func devConfig(ctx context.Context, env environment, o devOptions, home folders)
 		if address == "" {
 			address = "127.0.0.1:8080"
 		}
-		if file, err = writeDemo(home, address, target); err != nil {
+		if file, err = writeDemo(env.app.Demo, home, address, target); err != nil {
 			stopDemo()
 			return nil, nil, nil, err
 		}
 	}
-	set, err := load(file, config.Options{LookupEnv: env.LookupEnv})
+	set, err := load(file, env, false)
 	if err != nil {
 		stopDemo()
 		return nil, nil, nil, err
 	}
 	if o.listen != "" {
 		set.Listen = o.listen
-	}
-	if set.Mail == nil {
-		set.Mail = &config.Mail{Folder: home.mail()}
-		set.Mail.From.Address = "hookyard@localhost.localdomain"
 	}
 	l, err := listen(ctx, set.Listen, "--listen")
 	if err != nil {
@@ -190,10 +186,9 @@ func banner(set *setting, l net.Listener, temporal client.Options, o devOptions,
 			line("  "+view.name, runs+"?query="+url.QueryEscape(view.query))
 		}
 	}
-	if set.Mail.Folder != "" {
-		line("mail", set.Mail.Folder)
+	if set.File == filepath.Join(home.demo(), defaultConfig) {
+		line("demo", home.demo())
 	}
-	line("ledger", ledgerPlace(set, home))
 	b.WriteString("\nTry it, from another terminal:\n\n")
 	for _, try := range samples(set) {
 		fmt.Fprintf(&b, "  %s send %s%s\n", invocation(), try, configFlag(set, o))
@@ -236,17 +231,6 @@ func samples(set *setting) []string {
 		lines = append(lines, s.Name+" "+chosen)
 	}
 	return lines
-}
-
-func ledgerPlace(set *setting, home folders) string {
-	switch {
-	case set.Ledger == nil:
-		return home.ledger()
-	case set.Ledger.SQLite != "":
-		return set.Ledger.SQLite
-	default:
-		return "PostgreSQL, " + set.Ledger.Postgres.Ref()
-	}
 }
 
 // invocation is how this program was started, as one would type it.

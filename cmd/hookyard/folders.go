@@ -8,7 +8,7 @@ import (
 
 // folders are where a user's programs keep things.
 type folders struct {
-	state string // survives: ledger, mail, the dev server's database
+	state string // survives: the demo, the dev server's database
 	cache string // can be made again: the dev server itself
 }
 
@@ -36,9 +36,7 @@ func userFolders(env environment) (folders, error) {
 	return folders{state: filepath.Join(state, "hookyard"), cache: filepath.Join(cache, "hookyard")}, nil
 }
 
-func (f folders) demo() string   { return filepath.Join(f.state, "demo") }
-func (f folders) ledger() string { return filepath.Join(f.state, "ledger.db") }
-func (f folders) mail() string   { return filepath.Join(f.state, "mail") }
+func (f folders) demo() string { return filepath.Join(f.state, "demo") }
 
 // handedOver is where secrets wait that providers have handed over; "" where
 // there is no home.

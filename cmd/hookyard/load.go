@@ -26,17 +26,21 @@ type setting struct {
 
 // load reads a config and checks everything about it that can be checked
 // without a network. The error is config.Mistakes, all of them.
-func load(path string, options config.Options) (*setting, error) {
-	cfg, err := config.Load(path, options)
+func load(path string, env environment, skipSecrets bool) (*setting, error) {
+	cfg, err := config.Load(path, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: skipSecrets, App: env.app.Config})
 	var mistakes config.Mistakes
 	if cfg == nil || err != nil && !errors.As(err, &mistakes) {
 		return nil, err
 	}
-	catalog, found := ingest.Providers(cfg)
+	catalog, err := env.app.Catalog()
+	if err != nil {
+		return nil, err
+	}
+	catalog, found := ingest.Providers(cfg, catalog)
 	mistakes = append(mistakes, found...)
 	sources, found := ingest.Sources(cfg, catalog)
 	mistakes = append(mistakes, found...)
-	mistakes = append(mistakes, checkRetry(cfg)...)
+	mistakes = append(mistakes, checkRetry(cfg, env.app.ActivityNames())...)
 	mistakes = append(mistakes, checkForward(cfg)...)
 	mistakes = append(mistakes, checkAlerts(cfg)...)
 	if err := mistakes.Err(); err != nil {
@@ -45,9 +49,8 @@ func load(path string, options config.Options) (*setting, error) {
 	return &setting{cfg, catalog, sources}, nil
 }
 
-// checkRetry finds policies for Activities that there are not.
-func checkRetry(cfg *config.Config) (mistakes []config.Mistake) {
-	known := activityNames()
+// checkRetry finds policies for Activities that the program does not have.
+func checkRetry(cfg *config.Config, known []string) (mistakes []config.Mistake) {
 	for name := range cfg.Retry {
 		if !slices.Contains(known, name) {
 			mistakes = append(mistakes, cfg.Mistake("retry."+name, "retry: there is no Activity %q%s", name, config.Suggest(name, known)))

@@ -11,6 +11,12 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/hookyard/hookyard"
+	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/internal/command"
+	"github.com/hookyard/hookyard/internal/worker"
+	"github.com/hookyard/hookyard/workflows"
 )
 
 func main() {
@@ -20,6 +26,18 @@ func main() {
 		stop() // a second signal ends the process at once
 	}()
 	os.Exit(exitCode(run(ctx, os.Args[1:], environment{
+		app: command.App{
+			Workflows: []worker.Handler{
+				worker.On("github.push", workflows.Push),
+				worker.On("shopify.orders/create", workflows.OrderCreated),
+				worker.On("stripe.invoice.paid", workflows.InvoicePaid),
+			},
+			Activities: []any{(*activities.Ledger)(nil), (*activities.Mail)(nil), (*activities.Build)(nil)},
+			Open: func(ctx context.Context, s command.Setup) ([]any, func() error, error) {
+				return activities.Open(ctx, hookyard.Setup(s))
+			},
+			Config: activities.Config{}, Demo: activities.Demo,
+		},
 		vars:    os.Environ(),
 		stdin:   os.Stdin,
 		stdout:  os.Stdout,
@@ -28,8 +46,10 @@ func main() {
 	}), os.Stderr))
 }
 
-// environment is what a command may touch of the process it runs in.
+// environment is what a command may touch of the process it runs in, and the
+// program that it belongs to.
 type environment struct {
+	app            command.App
 	vars           []string // "NAME=value"
 	stdin          io.Reader
 	stdout, stderr io.Writer

@@ -42,7 +42,7 @@ sources that are paused are listed, with who paused them and why.`, ingest.Pause
 			var set *setting
 			if len(args) == 1 {
 				var err error
-				if set, err = load(file, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: true}); err != nil {
+				if set, err = load(file, env, true); err != nil {
 					return err
 				}
 				if err := knownSource(set.Config, args[0]); err != nil {

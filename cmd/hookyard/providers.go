@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest/provider"
 )
 
@@ -64,9 +63,9 @@ and samples.`,
 // that is named, if one is.
 func chosenCatalog(env environment, file string) (*provider.Catalog, error) {
 	if file == "" {
-		return provider.Builtin()
+		return env.app.Catalog()
 	}
-	set, err := load(file, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: true})
+	set, err := load(file, env, true)
 	if err != nil {
 		return nil, err
 	}

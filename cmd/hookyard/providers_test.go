@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest/provider"
 )
 
@@ -102,7 +101,7 @@ func TestSourceBlocks(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "hookyard.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	set, err := load(file, config.Options{LookupEnv: func(string) (string, bool) { return "", false }, SkipSecrets: true})
+	set, err := load(file, environment{}, true)
 	require.NoError(t, err, text)
 	require.Len(t, set.Sources, len(catalog.Names()))
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"reflect"
 	"sync"
 	"time"
 
@@ -124,7 +123,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	if err := r.check(ctx, next); err != nil {
 		return err
 	}
-	for _, key := range keepFixed(r.started, next.Config) {
+	for _, key := range config.FixedChanges(r.started, next.Config) {
 		r.logger.Warn("this part of the config changes with a restart only; until then the old one stays", "key", key)
 	}
 	if err := r.now.replace(next); err != nil {
@@ -146,28 +145,4 @@ func each(err error) []error {
 		all = append(all, m)
 	}
 	return all
-}
-
-// keepFixed puts back into a new config what a process reads once, when it
-// starts, and names the keys where that made a difference. What is not among
-// them, a reload changes.
-func keepFixed(started, next *config.Config) (keys []string) {
-	for _, part := range []struct {
-		key       string
-		was, next any // pointers to the same field
-	}{
-		{"listen", &started.Listen, &next.Listen},
-		{"admin", &started.Admin, &next.Admin},
-		{"temporal", &started.Temporal, &next.Temporal},
-		{"park_for", &started.ParkFor, &next.ParkFor},
-		{"ledger", &started.Ledger, &next.Ledger},
-		{"mail", &started.Mail, &next.Mail},
-	} {
-		was, now := reflect.ValueOf(part.was).Elem(), reflect.ValueOf(part.next).Elem()
-		if !reflect.DeepEqual(was.Interface(), now.Interface()) {
-			now.Set(was)
-			keys = append(keys, part.key)
-		}
-	}
-	return keys
 }

@@ -23,7 +23,6 @@ import (
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/alert"
 	"github.com/hookyard/hookyard/internal/worker/parking"
-	"github.com/hookyard/hookyard/workflows"
 )
 
 // replayFlags say which runs are replayed.
@@ -89,7 +88,7 @@ func (f replayFlags) run(ctx context.Context, env environment, o *operator) erro
 		_, err := fmt.Fprintln(env.stdout, "No run fits; nothing to replay.")
 		return err
 	}
-	var found findings
+	found := findings{handlers: env.app.Workflows}
 	b := bulk{do: func(ctx context.Context, r eventRun) error { return found.replay(ctx, o, r) }, rate: f.rate, progress: progressOn(env.stderr)}
 	b.run(ctx, runs)
 	if err := ctx.Err(); err != nil {
@@ -147,6 +146,8 @@ func (f replayFlags) ours() string {
 
 // findings is what became of the replays.
 type findings struct {
+	handlers []worker.Handler
+
 	mu      sync.Mutex
 	good    int
 	unbegun int               // runs that no worker has taken on yet
@@ -172,7 +173,7 @@ func (f *findings) replay(ctx context.Context, o *operator, r eventRun) error {
 		f.unbegun++
 		return nil
 	}
-	if err := replayHistory(r, events); err != nil {
+	if err := replayHistory(f.handlers, r, events); err != nil {
 		f.note(&f.bad, name, err)
 		return err
 	}
@@ -193,15 +194,15 @@ func (f *findings) note(in *map[string]string, name string, err error) {
 
 // replayHistory runs this program's Workflow over a history, as a worker does
 // that takes on an open run.
-func replayHistory(r eventRun, events []*historypb.HistoryEvent) error {
+func replayHistory(handlers []worker.Handler, r eventRun, events []*historypb.HistoryEvent) error {
 	replayer, err := sdkworker.NewWorkflowReplayerWithOptions(sdkworker.WorkflowReplayerOptions{
 		// Policies are no part of what a replay compares.
-		Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{Fits: worker.Fits(workflows.All())}),
+		Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{Fits: worker.Fits(handlers)}),
 	})
 	if err != nil {
 		return err
 	}
-	if err := worker.Register(replayer, workflows.All()); err != nil {
+	if err := worker.Register(replayer, handlers); err != nil {
 		return err
 	}
 	return replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), &historypb.History{Events: events},

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/ingest/provider"
 )
@@ -23,7 +22,7 @@ func (f folders) sendKey(source string) string { return filepath.Join(f.state, "
 // generateKey makes the key pair of a source, unless it has one, and prints
 // the public half.
 func generateKey(env environment, file, name string) error {
-	set, err := load(file, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: true})
+	set, err := load(file, env, true)
 	if err != nil {
 		return err
 	}

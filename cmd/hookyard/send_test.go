@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
 
-	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/ingest/provider"
@@ -56,7 +55,7 @@ func TestSendSignsEverySample(t *testing.T) {
 	env := environment{vars: vars, stderr: io.Discard}
 	file := filepath.Join(t.TempDir(), "hookyard.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	set, err := load(file, config.Options{LookupEnv: env.LookupEnv})
+	set, err := load(file, env, false)
 	require.NoError(t, err)
 	server.Config.Handler = ingest.New(ingest.Options{
 		Sources: set.sources, Starter: takesAll{}, Logger: slog.New(slog.DiscardHandler), PublicURL: set.PublicURL,

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
-	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/telemetry"
 )
 
@@ -43,7 +43,7 @@ itself. SIGTERM drains: requests in flight finish, new ones are refused.
 
 SIGHUP has the config and its secrets read again, without a request refused. A
 file with mistakes changes nothing, and each of them is logged. listen, admin,
-temporal, park_for, ledger and mail take a restart.
+temporal, park_for and app take a restart.
 
 The admin address answers /healthz, /readyz, /metrics and /debug/pprof/. Traces
 go to the collector that OpenTelemetry's own variables name
@@ -86,7 +86,7 @@ func (o serveOptions) system(env environment) (*system, error) {
 		return nil, err
 	}
 	read := func() (*setting, error) {
-		set, err := load(o.config, config.Options{LookupEnv: env.LookupEnv})
+		set, err := load(o.config, env, false)
 		if err == nil && o.admin != "" {
 			set.Admin = o.admin
 		}
@@ -96,10 +96,7 @@ func (o serveOptions) system(env environment) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	home, err := userFolders(env)
-	if err != nil && set.Ledger == nil && o.only != "edge" {
-		return nil, fmt.Errorf("the ledger has no place to be: %w; or give it one with `ledger` in %s", err, o.config)
-	}
+	home, _ := userFolders(env) // without one, no secret that a provider hands over is kept
 	options, err := clientOptions(env, logger)
 	if err != nil {
 		return nil, err
@@ -108,7 +105,7 @@ func (o serveOptions) system(env environment) (*system, error) {
 		debug.SetMemoryLimit(edgeMemory)
 	}
 	return &system{
-		setting: set, read: read, temporal: options, home: home, logger: logger, drain: o.drain,
+		setting: set, read: read, temporal: options, home: home, logger: logger, drain: o.drain, app: env.app,
 		edge: o.only != "worker", worker: o.only != "edge", lookupEnv: env.LookupEnv, traceFile: o.traceFile,
 	}, nil
 }
@@ -121,6 +118,7 @@ const edgeMemory = ingest.MaxHeld + 24<<20
 // system is an edge, a worker, or both, on one connection to Temporal.
 type system struct {
 	*setting
+	app          command.App
 	temporal     client.Options
 	home         folders
 	logger       *slog.Logger
@@ -270,18 +268,20 @@ func (s *system) work(ctx context.Context, c client.Client) error {
 		return err
 	}
 	defer stopCounting()
-	steps, err := openSteps(ctx, s.Config, s.home, activities.LedgerTraces(s.telemetry.TracerProvider()))
-	if ctx.Err() != nil {
-		return steps.close()
-	}
-	if err != nil {
+	opened, closeAll, err := s.app.OpenActivities(ctx, command.Setup{
+		Config: s.App, Logger: s.logger, LookupEnv: s.lookupEnv, Tracer: s.telemetry.TracerProvider(),
+	})
+	if err != nil || ctx.Err() != nil {
+		if err == nil {
+			err = closeAll()
+		}
 		return err
 	}
-	w := &liveWorker{client: c, namespace: s.temporal.Namespace, cfg: s.Config, opened: steps, logger: s.logger}
+	w := &liveWorker{client: c, namespace: s.temporal.Namespace, cfg: s.Config, app: s.app, activities: opened, logger: s.logger}
 	if err := s.current.follow(w.reload); err != nil {
-		return errors.Join(err, steps.close())
+		return errors.Join(err, closeAll())
 	}
-	return errors.Join(w.run(ctx), steps.close())
+	return errors.Join(w.run(ctx), closeAll())
 }
 
 // publicURL is the configured one or, on one machine, where the edge listens.

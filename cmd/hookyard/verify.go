@@ -120,7 +120,7 @@ func verifySetting(env environment, o verifyOptions) (*setting, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load(file, config.Options{LookupEnv: env.LookupEnv})
+	return load(file, env, false)
 }
 
 // verifyReceiver is that of the flags, cut off from the network.

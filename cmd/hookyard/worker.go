@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -13,13 +14,13 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/alert"
+	"github.com/hookyard/hookyard/internal/worker/forward"
 	"github.com/hookyard/hookyard/internal/worker/parking"
-	"github.com/hookyard/hookyard/workflows"
 )
 
 func policy(r config.Retry) worker.Policy {
@@ -37,27 +38,32 @@ func policy(r config.Retry) worker.Policy {
 // liveWorker runs Workflows and Activities, by a config that may change
 // meanwhile.
 type liveWorker struct {
-	client    client.Client
-	namespace string
-	cfg       *config.Config // of the start
-	opened    *steps         // what a reload changes is left out of them
-	logger    *slog.Logger
+	client     client.Client
+	namespace  string
+	cfg        *config.Config // of the start
+	app        command.App
+	activities []any // the team's, connected
+	logger     *slog.Logger
 
 	policies worker.Policies
-	steps    atomic.Pointer[steps] // as the config says now
+	forward  atomic.Pointer[forward.Forward]
+	alerts   atomic.Pointer[alert.Alerts]
 }
 
 // reload has steps that begin from now on go by the setting. It is called once
 // before run.
 func (w *liveWorker) reload(now *setting) error {
-	next, err := w.opened.with(now.Config)
+	targets, err := forwardTargets(now.Config)
 	if err != nil {
 		return err
 	}
-	if next.Alerts, err = openAlerts(now.Config, w.client, w.namespace); err != nil {
+	alerts, err := openAlerts(now.Config, w.client, w.namespace)
+	if err != nil {
 		return err
 	}
-	w.steps.Store(next)
+	// Attempts are bounded by their Activity's timeout, not by the client.
+	w.forward.Store(&forward.Forward{Targets: targets, HTTP: &http.Client{}})
+	w.alerts.Store(alerts)
 	w.policies.Replace(policies(now.Config))
 	return nil
 }
@@ -65,27 +71,25 @@ func (w *liveWorker) reload(now *setting) error {
 // register gives the worker the Activities. Those that a reload changes are
 // looked up when they are called.
 func (w *liveWorker) register(to sdkworker.Worker) {
-	to.RegisterActivity(w.opened.Ledger)
-	to.RegisterActivity(w.opened.Mail)
+	for _, a := range w.activities {
+		to.RegisterActivity(a)
+	}
 	to.RegisterActivity(&worker.Pauses{Client: w.client})
 
 	live := func(name string, call any) {
 		to.RegisterActivityWithOptions(call, activity.RegisterOptions{Name: name})
 	}
-	live("TriggerBuild", func(ctx context.Context, r activities.BuildRequest) error {
-		return w.steps.Load().Build.TriggerBuild(ctx, r)
-	})
-	live("ForwardEvent", func(ctx context.Context, ev event.Event, payload converter.RawValue) error {
-		return w.steps.Load().Forward.ForwardEvent(ctx, ev, payload)
+	live(worker.ForwardActivity, func(ctx context.Context, ev event.Event, payload converter.RawValue) error {
+		return w.forward.Load().ForwardEvent(ctx, ev, payload)
 	})
 	live("ReportParked", func(ctx context.Context, r alert.ParkedReport) error {
-		return w.steps.Load().Alerts.ReportParked(ctx, r)
+		return w.alerts.Load().ReportParked(ctx, r)
 	})
 	live("CountParked", func(ctx context.Context, source string) (alert.ParkedCount, error) {
-		return w.steps.Load().Alerts.CountParked(ctx, source)
+		return w.alerts.Load().CountParked(ctx, source)
 	})
 	live("SendAlert", func(ctx context.Context, a alert.Alert) error {
-		return w.steps.Load().Alerts.SendAlert(ctx, a)
+		return w.alerts.Load().SendAlert(ctx, a)
 	})
 }
 
@@ -102,7 +106,7 @@ const workerStopTimeout = 20 * time.Second
 func (w *liveWorker) options(fatal func(error)) sdkworker.Options {
 	o := sdkworker.Options{
 		Interceptors: worker.Interceptors(&w.policies, parking.Options{
-			ParkFor: w.cfg.ParkFor, Fits: worker.Fits(workflows.All()),
+			ParkFor: w.cfg.ParkFor, Fits: worker.Fits(w.app.Workflows),
 		}),
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,
@@ -130,7 +134,7 @@ func (w *liveWorker) run(ctx context.Context) error {
 	for {
 		died := make(chan error, 1)
 		polling := sdkworker.New(w.client, w.cfg.Temporal.TaskQueue, w.options(func(err error) { died <- err }))
-		if err := worker.Register(polling, workflows.All()); err != nil {
+		if err := worker.Register(polling, w.app.Workflows); err != nil {
 			return err
 		}
 		w.register(polling)

@@ -14,7 +14,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/internal/worker/alert"
-	"github.com/hookyard/hookyard/workflows"
 )
 
 // outage is a source with parked runs, and somebody who is told of them.
@@ -43,7 +42,7 @@ type message struct {
 
 func newOutage(t *testing.T, parked func(time.Duration) int) *outage {
 	o := &outage{
-		TestWorkflowEnvironment: environment(t, workflows.All()),
+		TestWorkflowEnvironment: environment(t, examples()),
 		parked:                  parked,
 		since:                   func(time.Duration) time.Duration { return 0 },
 		down:                    func(time.Duration) bool { return false },

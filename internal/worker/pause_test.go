@@ -16,7 +16,6 @@ import (
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker"
-	"github.com/hookyard/hookyard/workflows"
 )
 
 func TestPause(t *testing.T) {
@@ -31,7 +30,7 @@ func TestPause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			env := environment(t, workflows.All())
+			env := environment(t, examples())
 			env.RegisterDelayedCallback(func() {
 				value, err := env.QueryWorkflow("__temporal_workflow_metadata")
 				require.NoError(t, err)
@@ -51,7 +50,7 @@ func TestPause(t *testing.T) {
 
 func TestPauseCanceled(t *testing.T) {
 	t.Parallel()
-	env := environment(t, workflows.All())
+	env := environment(t, examples())
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
 	env.ExecuteWorkflow(event.PauseWorkflow, event.Pause{Source: "stripe"})
 	require.True(t, temporal.IsCanceledError(env.GetWorkflowError()))

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,23 +22,36 @@ type Registry interface {
 	RegisterDynamicWorkflow(w any, options workflow.DynamicRegisterOptions)
 }
 
-// Register gives the worker every handler, and a dynamic Workflow for the
-// types that only a pattern fits, or nothing does. It adds Hookyard's own: the
-// Workflow that tells people of parked runs, and that of a pause. The error
-// names a handler that is there twice or without a provider.
+// CheckHandlers returns what keeps handlers from being registered: a name
+// without a provider, or one that is given twice.
+func CheckHandlers(handlers []Handler) error {
+	seen := map[string]bool{alert.AlertWorkflow: true, event.PauseWorkflow: true}
+	var errs []error
+	for _, h := range handlers {
+		provider, eventType, _ := strings.Cut(h.pattern, ".")
+		switch {
+		case provider == "" || eventType == "":
+			errs = append(errs, fmt.Errorf("workflow %q: want \"<provider>.<event type>\", such as \"stripe.invoice.paid\"", h.pattern))
+		case seen[h.pattern]:
+			errs = append(errs, fmt.Errorf("there are two Workflows for %q; remove one", h.pattern))
+		}
+		seen[h.pattern] = true
+	}
+	return errors.Join(errs...)
+}
+
+// Register gives the worker every handler, and a dynamic Workflow for the types
+// that only a pattern fits, or nothing does. It adds Hookyard's own Workflows:
+// the one that tells people of parked runs, and the one of a pause. The error
+// is that of CheckHandlers.
 func Register(r Registry, handlers []Handler) error {
+	if err := CheckHandlers(handlers); err != nil {
+		return err
+	}
 	r.RegisterWorkflowWithOptions(alerting, workflow.RegisterOptions{Name: alert.AlertWorkflow})
 	r.RegisterWorkflowWithOptions(pausing, workflow.RegisterOptions{Name: event.PauseWorkflow})
 	var patterns []Handler
-	seen := map[string]bool{alert.AlertWorkflow: true, event.PauseWorkflow: true}
 	for _, h := range handlers {
-		if provider, eventType, _ := strings.Cut(h.pattern, "."); provider == "" || eventType == "" {
-			return fmt.Errorf("workflow %q: want \"<provider>.<event type>\", such as \"stripe.invoice.paid\"", h.pattern)
-		}
-		if seen[h.pattern] {
-			return fmt.Errorf("workflow %q is in the registry twice; remove one", h.pattern)
-		}
-		seen[h.pattern] = true
 		if strings.Contains(h.pattern, "*") {
 			patterns = append(patterns, h)
 			continue
@@ -87,7 +101,7 @@ func unhandled(ctx workflow.Context, ev event.Event, payload converter.RawValue)
 		return workflow.UpsertTypedSearchAttributes(ctx, stateAttribute.ValueSet(TypeUnhandled))
 	default:
 		return temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("no Workflow handles %q: add one to the registry, or set `forward` or `unhandled: complete` for source %q",
+			fmt.Sprintf("no Workflow handles %q: add one to the program with hookyard.On, or set `forward` or `unhandled: complete` for source %q",
 				ev.WorkflowType(), ev.Source),
 			TypeUnhandled, nil)
 	}

@@ -65,7 +65,7 @@ var paid = event.Event{Source: "stripe-eu", Provider: "stripe", ID: "evt_1", Typ
 func TestUndecodable(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{``, `{`, `[]`, `{"created":"yesterday"}`, "\xff\xfe"} {
-		env := environment(t, workflows.All())
+		env := environment(t, examples())
 		env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(body))
 		var failed *temporal.ApplicationError
 		require.ErrorAs(t, env.GetWorkflowError(), &failed, "%q", body)
@@ -79,7 +79,7 @@ func TestUnhandled(t *testing.T) {
 	ev := event.Event{Source: "acme", Provider: "standard-webhooks", ID: "1", Type: "order.created"}
 	const body = "{ \"a\" : 1.0 }"
 
-	forwarded := environment(t, workflows.All())
+	forwarded := environment(t, examples())
 	ev.Unhandled = event.UnhandledForward
 	var sent string
 	forwarded.OnActivity("ForwardEvent", mock.Anything, ev, mock.Anything).Return(
@@ -91,7 +91,7 @@ func TestUnhandled(t *testing.T) {
 	require.NoError(t, forwarded.GetWorkflowError())
 	require.Equal(t, body, sent, "byte for byte")
 
-	completed := environment(t, workflows.All())
+	completed := environment(t, examples())
 	completed.OnUpsertTypedSearchAttributes(temporal.NewSearchAttributes(
 		temporal.NewSearchAttributeKeyKeyword("HookState").ValueSet("unhandled"))).Return(nil).Once()
 	ev.Unhandled = event.UnhandledComplete
@@ -100,7 +100,7 @@ func TestUnhandled(t *testing.T) {
 	completed.AssertExpectations(t)
 
 	for _, unhandled := range []event.Unhandled{event.UnhandledPark, ""} {
-		parked := environment(t, workflows.All())
+		parked := environment(t, examples())
 		ev.Unhandled = unhandled
 		parked.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
 		var failed *temporal.ApplicationError
@@ -144,8 +144,8 @@ func TestRegisterRefuses(t *testing.T) {
 		patterns []string
 		want     string
 	}{
-		{[]string{"stripe.a", "stripe.a"}, `workflow "stripe.a" is in the registry twice`},
-		{[]string{"stripe.*", "stripe.*"}, `workflow "stripe.*" is in the registry twice`},
+		{[]string{"stripe.a", "stripe.a"}, `there are two Workflows for "stripe.a"`},
+		{[]string{"stripe.*", "stripe.*"}, `there are two Workflows for "stripe.*"`},
 		{[]string{"invoice"}, `workflow "invoice": want`},
 		{[]string{".a"}, `workflow ".a": want`},
 	} {
@@ -181,7 +181,7 @@ func TestPolicies(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			env := environment(t, append(workflows.All(), worker.On("stripe.own", own)))
+			env := environment(t, append(examples(), worker.On("stripe.own", own)))
 			attempts := 0
 			attempt := func(ctx context.Context, name string) error {
 				if name != tt.fails {
@@ -201,5 +201,13 @@ func TestPolicies(t *testing.T) {
 			require.Error(t, env.GetWorkflowError())
 			require.Equal(t, tt.attempts, attempts)
 		})
+	}
+}
+
+func examples() []worker.Handler {
+	return []worker.Handler{
+		worker.On("github.push", workflows.Push),
+		worker.On("shopify.orders/create", workflows.OrderCreated),
+		worker.On("stripe.invoice.paid", workflows.InvoicePaid),
 	}
 }

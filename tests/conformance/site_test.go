@@ -59,8 +59,7 @@ temporal: {task_queue: %[1]s}
 sources:
   %[1]s: {provider: stripe, secrets: [env:SECRET], max_body: 64KiB, forward: {url: %[2]q, secret: env:SECRET}}
   %[1]s-acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: %[2]q}}
-ledger: {sqlite: ledger.db}
-mail: {smtp: env:SMTP, from: shop@example.com}
+app: {ledger: {sqlite: ledger.db}, mail: {smtp: env:SMTP, from: shop@example.com}}
 retry: {default: {initial: 1s, backoff: 1, attempts: 30, timeout: 4s}}
 log: {mask: [json:note, json:data.object.amount_paid]}
 `, s.name, s.downstream.url)), 0o600))

@@ -21,7 +21,7 @@ const hookyardConfig = `listen: %s
 temporal: {task_queue: %s}
 sources: {%s: {provider: stripe, secrets: [file:secret], events: ["invoice.*"]}}
 retry: {default: {timeout: %s}}
-ledger: {sqlite: %s}
+app: {ledger: {sqlite: %s}}
 `
 
 // contestant is one thing that is measured.

@@ -43,9 +43,7 @@ sources:
     secrets: [env:CHAOS_FORWARDS]
     forward: {url: "http://{{.Downstream}}/hooks", timeout: {{.Timeout}}}
 retry: {default: {initial: 200ms, backoff: 2, attempts: 3, timeout: {{.Timeout}}}}
-ledger: {{.Ledger}}
-mail: {folder: mail, from: chaos@example.com}
-build: {url: "http://{{.Downstream}}/builds"}
+app: {ledger: {{.Ledger}}, mail: {folder: mail, from: chaos@example.com}, build: {url: "http://{{.Downstream}}/builds"}}
 `))
 
 // system is all that is tested, and what it stands on.

@@ -21,6 +21,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
+	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 )
 
@@ -47,7 +48,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("--flaw %q: there are %q", *name, slices.Sorted(maps.Keys(flaws())))
 	}
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	cfg, err := config.Load(*file, config.Options{})
+	cfg, err := config.Load(*file, config.Options{App: activities.Config{}})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/ingest/provider"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/forward"
 	"github.com/hookyard/hookyard/internal/worker/parking"
@@ -46,7 +47,11 @@ func (r receiver) serveEdge(ctx context.Context) error {
 	if r.flaw.settings != nil {
 		r.flaw.settings(r.config)
 	}
-	catalog, found := ingest.Providers(r.config)
+	catalog, err := provider.Builtin()
+	if err != nil {
+		return err
+	}
+	catalog, found := ingest.Providers(r.config, catalog)
 	sources, more := ingest.Sources(r.config, catalog)
 	if err := config.Mistakes(append(found, more...)).Err(); err != nil {
 		return err
@@ -77,12 +82,13 @@ func (r receiver) serveEdge(ctx context.Context) error {
 // serveWorker is the worker of `hookyard serve`, with the steps that the
 // scenarios need. It forwards unsigned.
 func (r receiver) serveWorker(ctx context.Context) error {
-	ledger, err := activities.OpenSQLite(ctx, r.config.Ledger.SQLite)
+	app, _ := r.config.App.(*activities.Config)
+	ledger, err := activities.OpenSQLite(ctx, string(app.Ledger.SQLite))
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	defer ledger.DB.Close()
-	mail, err := activities.OpenSMTP(r.config.Mail.SMTP.Reveal(), r.config.Mail.From.String())
+	mail, err := activities.OpenSMTP(app.Mail.SMTP.Reveal(), app.Mail.From)
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
@@ -100,9 +106,9 @@ func (r receiver) serveWorker(ctx context.Context) error {
 		Retry:   temporal.RetryPolicy{InitialInterval: retry.Initial, BackoffCoefficient: retry.Backoff, MaximumInterval: retry.Max},
 	}}
 	w := sdkworker.New(r.client, r.config.Temporal.TaskQueue, sdkworker.Options{
-		Interceptors: worker.Interceptors(policies, parking.Options{Fits: worker.Fits(workflows.All())}),
+		Interceptors: worker.Interceptors(policies, parking.Options{Fits: worker.Fits(handlers())}),
 	})
-	if err := worker.Register(w, workflows.All()); err != nil {
+	if err := worker.Register(w, handlers()); err != nil {
 		return err
 	}
 	w.RegisterActivity(ledger)
@@ -115,4 +121,8 @@ func (r receiver) serveWorker(ctx context.Context) error {
 	<-ctx.Done()
 	w.Stop()
 	return nil
+}
+
+func handlers() []worker.Handler {
+	return []worker.Handler{worker.On("stripe.invoice.paid", workflows.InvoicePaid)}
 }

@@ -1,0 +1,122 @@
+// Package hookyard is Hookyard as a library: a team imports it, adds its own
+// Workflows and Activities, and has a program of its own with the whole command
+// line.
+//
+//	func main() {
+//		hookyard.Main(hookyard.App{
+//			Workflows:  []hookyard.Handler{hookyard.On("stripe.charge.refunded", workflows.ChargeRefunded)},
+//			Activities: []any{&activities.Shop{}},
+//		})
+//	}
+//
+// `hookyard new DIR` writes a repository with such a program. Package event has
+// what a Workflow is given, package hookyardtest what its tests need, package
+// config the types that a program's own section of the config is made of, and
+// package ingest/provider what a signature scheme of one's own implements.
+// Everything else is under internal/ and may change.
+package hookyard
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/internal/command"
+	"github.com/hookyard/hookyard/internal/worker"
+)
+
+// App is what a team adds to Hookyard. The zero App is Hookyard alone.
+type App struct {
+	// Workflows are the team's, by event type; On makes one. A run is matched
+	// to its Workflow by name for as long as it is open, so a Workflow may be
+	// removed only once it has no open runs.
+	Workflows []Handler
+
+	// Activities are what the Workflows call: pointers to structs, each
+	// exported method of which is an Activity under its own name, or functions.
+	// `check` and the config's `retry:` know them from here. Where Open is nil
+	// the worker registers these very values, so each must be ready for use;
+	// else a nil pointer serves, as (*Shop)(nil).
+	Activities []any
+
+	// Open connects the Activities to the outside world. It is called once, by
+	// a worker that starts, and returns a value for each type in Activities.
+	// The function that it returns, which may be nil, is called once the worker
+	// has stopped. Its error ends the program.
+	Open func(ctx context.Context, s Setup) (activities []any, closeAll func() error, err error)
+
+	// Config is a struct with the defaults of the config's `app:` section; nil
+	// for a program without one. The section is decoded strictly into a copy of
+	// it, and each mistake in it is reported with its line by `check` and at
+	// the start. config.Options.App says which types its fields may have. A
+	// change of the section takes a restart.
+	Config any
+
+	// Providers holds provider files (*.yaml) and the samples beside them, as
+	// `hookyard providers schema` describes them. nil for none.
+	Providers fs.FS
+
+	// Schemes are signatures that no provider file can describe, by the name
+	// that a file gives as signature.scheme.
+	Schemes map[string]provider.Scheme
+
+	// Demo is the hookyard.yaml that `dev` runs in a folder without one; empty
+	// for a program that has no demo. It is a text/template: {{.Listen}} is
+	// the address to listen on, {{.Service}} the address of a service that dev
+	// runs, which prints what it is sent and answers 202 on any path. Secrets
+	// at file:secrets/NAME are made up on first use, in the form of Standard
+	// Webhooks.
+	Demo string
+}
+
+// Setup is what App.Open is given.
+type Setup struct {
+	// Config is a pointer to a copy of App.Config with the `app:` section read
+	// into it; nil where App.Config is nil.
+	Config any
+	// Logger is the program's. What is logged must hold no secret.
+	Logger *slog.Logger
+	// LookupEnv is os.LookupEnv, or a test's in its place.
+	LookupEnv func(name string) (value string, ok bool)
+	// Tracer takes spans of the team's own clients. It is never nil; where no
+	// traces are kept, it drops them.
+	Tracer trace.TracerProvider
+}
+
+// Handler is a Workflow and the events that it is for. On makes one.
+type Handler = worker.Handler
+
+// On hands the events whose Workflow Type, "<provider>.<event type>", fits the
+// pattern to fn. A "*" in a pattern stands for any characters. An exact name is
+// preferred to a pattern, and a longer pattern to a shorter one.
+//
+// The payload is decoded as JSON into T. For a form with a field "payload",
+// that field is decoded. T may be []byte, which gives the bytes as they were
+// signed. A payload that does not fit T parks the run with the reason
+// "undecodable": a person amends it, or resumes the run once the Workflow takes
+// it.
+//
+// An error that fn returns, and a panic, parks the run as well. Activities need
+// no options: timeout and Retry Policy come from the config.
+func On[T any](pattern string, fn func(ctx workflow.Context, ev event.Event, payload T) error) Handler {
+	return worker.On(pattern, fn)
+}
+
+// program is the App as the commands take it.
+func (a App) program() command.App {
+	p := command.App{
+		Workflows: a.Workflows, Activities: a.Activities, Config: a.Config,
+		Providers: a.Providers, Schemes: a.Schemes, Demo: a.Demo,
+	}
+	if a.Open != nil {
+		p.Open = func(ctx context.Context, s command.Setup) ([]any, func() error, error) {
+			return a.Open(ctx, Setup(s))
+		}
+	}
+	return p
+}
