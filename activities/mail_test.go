@@ -127,9 +127,8 @@ func TestSMTPEndsWithItsContext(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	start := time.Now()
-	requireFailure(t, m.SendReceipt(ctx, receipt()), activities.Unavailable)
-	require.Less(t, time.Since(start), 8*time.Second, "the mail server's own timeout is longer")
+	failure := requireFailure(t, m.SendReceipt(ctx, receipt()), activities.Unavailable)
+	require.Contains(t, failure.Message(), "closed", "the end of the context closes the connection; the limit for a mail server would be a timeout")
 }
 
 func TestSMTPUnreachable(t *testing.T) {

@@ -36,7 +36,7 @@ func TestRepairInBrowser(t *testing.T) {
 	b := startBrowser(t)
 	s := startSystem(t, startTemporal(t, ""), mailedSource)
 	for _, id := range []string{"evt_1", "evt_2"} {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
+		s.accept("stripe", "stripe", id, "", invoicePaid)
 		s.parked("stripe:" + id)
 	}
 	list := "http://" + s.temporal.UI + "/namespaces/default/workflows?query=" + url.QueryEscape(parkedView)

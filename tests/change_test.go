@@ -125,8 +125,8 @@ sources:
 	s.hangup()
 	s.logged("config reloaded")
 	l.more(20)
-	require.Equal(t, "accepted", s.deliver("rotated", "stripe", "evt_2", "", invoicePaid).status)
-	require.Equal(t, "accepted", s.deliver("added", "stripe", "evt_3", "", invoicePaid).status)
+	s.accept("rotated", "stripe", "evt_2", "", invoicePaid)
+	s.accept("added", "stripe", "evt_3", "", invoicePaid)
 
 	s.rewrite(func(config string) string {
 		return strings.NewReplacer("added: {provider: stripe", "added: {provider: stirpe", "attempts: 3", "attempts: 0").Replace(config)
@@ -135,7 +135,7 @@ sources:
 	s.logged(`unknown provider \"stirpe\"`)
 	s.logged("0 would retry forever")
 	l.more(20)
-	require.Equal(t, "accepted", s.deliver("added", "stripe", "evt_4", "", invoicePaid).status, "the old config stays")
+	s.accept("added", "stripe", "evt_4", "", invoicePaid)
 
 	s.rewrite(func(config string) string {
 		return strings.NewReplacer("stirpe", "stripe", "attempts: 0", "attempts: 3", "listen: "+s.address, "listen: 127.0.0.1:1").Replace(config)
@@ -157,7 +157,7 @@ func TestReloadForward(t *testing.T) {
 sources:
   acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+broken.URL+`"}}
 `)
-	require.Equal(t, "accepted", s.deliver("acme", "standard-webhooks", "m1", "", `{"type":"order.created"}`).status)
+	s.accept("acme", "standard-webhooks", "m1", "", `{"type":"order.created"}`)
 	s.parked("acme:m1")
 	s.rewrite(func(config string) string { return strings.Replace(config, broken.URL, service, 1) })
 	s.hangup()
@@ -196,7 +196,7 @@ func TestDrainUnderLoad(t *testing.T) {
 func TestPause(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), mailedSource)
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_before", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_before", "", invoicePaid)
 	s.parked("stripe:evt_before")
 
 	require.Contains(t, s.fails("pause", "stirpe", "--why", "a typo", "--config", s.config()), `did you mean "stripe"`)
@@ -208,11 +208,11 @@ func TestPause(t *testing.T) {
 
 	const events = 20
 	for i := range events / 2 {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", fmt.Sprintf("evt_%d", i), "", invoicePaid).status)
+		s.accept("stripe", "stripe", fmt.Sprintf("evt_%d", i), "", invoicePaid)
 	}
 	s.restart()
 	for i := events / 2; i < events; i++ {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", fmt.Sprintf("evt_%d", i), "", invoicePaid).status)
+		s.accept("stripe", "stripe", fmt.Sprintf("evt_%d", i), "", invoicePaid)
 	}
 	harness.Eventually(t, "all are held", func() bool { return s.count(`HookState="held" AND HookParkReason="paused"`) == events })
 	require.Equal(t, []string{"evt_before"}, s.payments(), "none has begun")
@@ -227,14 +227,15 @@ func TestPause(t *testing.T) {
 	s.run("resume", "stripe:evt_before")
 	s.completed("stripe:evt_before")
 
-	require.Contains(t, s.run("unpause", "stripe", "--by", "ada", "--rate", "1000"), "20 of 20 released")
+	// A held run that asks for itself first is released already.
+	require.Regexp(t, `(20 of 20 released|\d+ of 20 released, \d+ already done)\.`, s.run("unpause", "stripe", "--by", "ada", "--rate", "1000"))
 	for i := range events {
 		s.completed(fmt.Sprintf("stripe:evt_%d", i))
 	}
 	require.Len(t, s.payments(), events+1)
 	require.Contains(t, s.run("unpause", "stripe"), "not paused")
 	s.logged("no longer paused")
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_after", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_after", "", invoicePaid)
 	s.completed("stripe:evt_after")
 	require.NotContains(t, s.scheduled("stripe:evt_after"), parking.PauseActivity)
 }
@@ -246,7 +247,7 @@ func TestPauseEndsUnseen(t *testing.T) {
 	s := startSystem(t, startTemporal(t, ""), stripeSource, "--only", "edge")
 	s.run("pause", "stripe", "--why", "a test", "--config", s.config())
 	s.logged("source paused")
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	require.NoError(t, s.client.TerminateWorkflow(t.Context(), "hookyard/pause/stripe", "", "by hand, from the Web UI"))
 	require.Contains(t, s.run("unpause", "stripe"), "not paused")
 
@@ -278,10 +279,10 @@ func TestReplayCommand(t *testing.T) {
 	s := startSystem(t, startTemporal(t, ""), mailedSource)
 	require.Contains(t, s.run("replay"), "nothing to replay")
 	for _, id := range []string{"evt_open", "evt_closed"} {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
+		s.accept("stripe", "stripe", id, "", invoicePaid)
 		s.parked("stripe:" + id)
 	}
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_other", "invoice.created", `{"id":"","type":"invoice.created"}`).status)
+	s.accept("stripe", "stripe", "evt_other", "invoice.created", `{"id":"","type":"invoice.created"}`)
 	s.signal("stripe:evt_closed", parking.SignalResolve, parking.Resolve{By: "ada", Why: "a test"})
 	s.completed("stripe:evt_closed")
 	harness.Eventually(t, "it is listed as closed", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="stripe"`) >= 1 })
@@ -323,7 +324,7 @@ func TestWorkerVersioning(t *testing.T) {
 	}
 	one := deploy("one")
 	s.logged("it runs nothing until its build is made current")
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	makeCurrent("one")
 	s.parked("stripe:evt_1")
 	require.Equal(t, "one", s.buildOf("stripe:evt_1"))

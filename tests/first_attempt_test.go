@@ -21,7 +21,7 @@ const quick = "retry: {default: {initial: 1s, backoff: 1, attempts: 3, timeout: 
 func TestFirstAttempt(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), stripeSource+quick)
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	s.completed("stripe:evt_1")
 	require.Equal(t, []string{"evt_1"}, s.payments())
 	require.Equal(t, 1, s.mails())
@@ -34,7 +34,7 @@ func TestFirstAttempt(t *testing.T) {
 func TestFirstAttemptThenParked(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), mailedSource+quick)
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	step := s.parked("stripe:evt_1").Steps[0]
 	require.Equal(t, "SendReceipt", step.Name)
 	require.Equal(t, parking.ReasonExhausted, step.Reason)
@@ -62,7 +62,7 @@ func TestTimeoutChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := startSystem(t, startTemporal(t, ""), mailedSource+strings.Replace(quick, "timeout: 5s", change[0], 1))
-			require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+			s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 			s.parked("stripe:evt_1")
 
 			_ = s.Stop(syscall.SIGKILL)
@@ -87,7 +87,7 @@ func TestTimeoutChanged(t *testing.T) {
 func TestResetOfFirstAttempts(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), stripeSource+quick)
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	s.completed("stripe:evt_1")
 	said := s.run("reset", "stripe:evt_1", "--step", "SendReceipt")
 	require.Contains(t, said, "reset to before SendReceipt")

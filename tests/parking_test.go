@@ -80,7 +80,7 @@ const mailedSource = stripeSource + "app: {ledger: {sqlite: ledger.db}, mail: {s
 func TestParkAndResume(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), mailedSource)
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 
 	memo := s.parked("stripe:evt_1")
 	require.Len(t, memo.Steps, 1)
@@ -113,14 +113,14 @@ func TestHandRepairs(t *testing.T) {
 	s := startSystem(t, startTemporal(t, ""), mailedSource)
 
 	t.Run("resolve", func(t *testing.T) {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_r", "", invoicePaid).status)
+		s.accept("stripe", "stripe", "evt_r", "", invoicePaid)
 		s.parked("stripe:evt_r")
 		s.signal("stripe:evt_r", parking.SignalResolve, parking.Resolve{By: "ada", Why: "sent by hand"})
 		s.completed("stripe:evt_r")
 	})
 
 	t.Run("discard", func(t *testing.T) {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_d", "", invoicePaid).status)
+		s.accept("stripe", "stripe", "evt_d", "", invoicePaid)
 		s.parked("stripe:evt_d")
 		s.signal("stripe:evt_d", parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test order"})
 		harness.Eventually(t, "it is closed as failed", func() bool {
@@ -133,7 +133,7 @@ func TestHandRepairs(t *testing.T) {
 
 	t.Run("amend", func(t *testing.T) {
 		const bad = `{"id":"","type":"invoice.paid","created":1767225600,"data":{"object":{"id":"in_1","amount_paid":"49.00","currency":"eur"}}}`
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_a", "", bad).status)
+		s.accept("stripe", "stripe", "evt_a", "", bad)
 		memo := s.parked("stripe:evt_a")
 		require.Equal(t, parking.WholeWorkflow, memo.Steps[0].Name)
 		require.Equal(t, parking.ReasonUndecodable, memo.Steps[0].Reason)
@@ -167,7 +167,7 @@ func (s *system) amend(workflowID, payload string) (outcome string, err error) {
 func TestWholeWorkflowResumed(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), "\nsources:\n  stripe: {provider: stripe, secrets: [env:SECRET]}\n")
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "charge.failed", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "charge.failed", invoicePaid)
 	require.Equal(t, parking.ReasonUnhandled, s.parked("stripe:evt_1").Steps[0].Reason)
 
 	first := s.latest("stripe:evt_1")
@@ -190,7 +190,7 @@ sources:
 `)
 	const events = 30
 	for i := range events {
-		require.Equal(t, "accepted", s.deliver("acme", "standard-webhooks", fmt.Sprintf("m%d", i), "", `{"type":"order.created"}`).status)
+		s.accept("acme", "standard-webhooks", fmt.Sprintf("m%d", i), "", `{"type":"order.created"}`)
 	}
 	harness.Eventually(t, "all are parked", func() bool { return s.count(`HookState="parked" AND HookParkReason="permanent"`) == events })
 
@@ -228,7 +228,7 @@ func TestDeployedFix(t *testing.T) {
 	s := newSystem(t, startTemporal(t, ""), stripeSource)
 	s.program = broken
 	s.serve()
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	step := s.parked("stripe:evt_1").Steps[0]
 	require.Equal(t, "workflow: failed: no template for eur", step.Name+": "+string(step.Reason)+": "+step.Error)
 

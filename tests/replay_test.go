@@ -62,7 +62,7 @@ app: {ledger: {sqlite: ledger.db}, mail: {folder: mail, from: shop@example.com},
 		"unhandled.forward":     {"acme", "standard-webhooks", "order.created", `{"type":"order.created"}`},
 	} {
 		id := "evt_" + name
-		require.Equal(t, "accepted", s.deliver(event[0], event[1], id, event[2], event[3]).status, name)
+		s.accept(event[0], event[1], id, event[2], event[3])
 		s.completed(event[0] + ":" + id)
 		s.store(event[0]+":"+id, name)
 	}
@@ -78,7 +78,7 @@ func recordAlerts(t *testing.T, channel string) {
 	s.alert = "generic+" + channel + "/?template=json"
 	s.serve()
 	for _, id := range []string{"evt_1", "evt_2"} {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
+		s.accept("stripe", "stripe", id, "", invoicePaid)
 		s.parked("stripe:" + id)
 	}
 	s.run("resolve", "--all", "--yes", "--why", "sent by hand")
@@ -90,7 +90,7 @@ func recordAlerts(t *testing.T, channel string) {
 func recordParks(t *testing.T) {
 	s := startSystem(t, startTemporal(t, ""), mailedSource)
 	park := func(id, body string) string {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", body).status)
+		s.accept("stripe", "stripe", id, "", body)
 		s.parked("stripe:" + id)
 		return "stripe:" + id
 	}
@@ -124,12 +124,12 @@ func recordHeld(t *testing.T) {
 	s.run("pause", "stripe", "--by", "ada", "--why", "a test", "--config", s.config())
 	s.logged("source paused")
 	for _, id := range []string{"evt_1", "evt_2"} {
-		require.Equal(t, "accepted", s.deliver("stripe", "stripe", id, "", invoicePaid).status)
+		s.accept("stripe", "stripe", id, "", invoicePaid)
 	}
 	harness.Eventually(t, "both are held", func() bool { return s.count(`HookState="held"`) == 2 })
 	s.store("stripe:evt_1", "held")
 	require.NoError(t, s.client.TerminateWorkflow(t.Context(), "hookyard/pause/stripe", "", "a test"))
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_3", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_3", "", invoicePaid)
 	s.completed("stripe:evt_3")
 	require.Contains(t, s.scheduled("stripe:evt_3"), parking.PauseActivity, "the edge knew of the end already; record again")
 	s.store("stripe:evt_3", "held.too_late")
@@ -145,11 +145,11 @@ func recordHeld(t *testing.T) {
 // steps that succeed, and of one that does not and goes on.
 func recordFirstAttempts(t *testing.T) {
 	s := startSystem(t, startTemporal(t, ""), mailedSource+quick)
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	s.parked("stripe:evt_1")
 	s.store("stripe:evt_1", "first_attempt.failed")
 	harness.StartMailbox(t, s.smtp)
-	require.Equal(t, "accepted", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
+	s.accept("stripe", "stripe", "evt_2", "", invoicePaid)
 	for id, name := range map[string]string{"stripe:evt_1": "first_attempt.resumed", "stripe:evt_2": "first_attempt"} {
 		s.run("resume", "--all", "--yes")
 		s.completed(id)

@@ -117,6 +117,24 @@ func signed(t *testing.T, providerName, id, eventType, body string) *provider.De
 	return d
 }
 
+// accept delivers an event for the first time, as providers do: again while it
+// is answered 503, as it may be on a busy machine.
+func (s *system) accept(source, providerName, id, eventType, body string) {
+	s.t.Helper()
+	want := "accepted"
+	harness.Eventually(s.t, source+":"+id+" is taken", func() bool {
+		a := s.deliver(source, providerName, id, eventType, body)
+		if a.code == http.StatusServiceUnavailable {
+			want = "duplicate" // the edge gave up waiting, and may have started it all the same
+			return false
+		}
+		if a.status != want {
+			require.Equal(s.t, "accepted", a.status)
+		}
+		return true
+	})
+}
+
 func (s *system) post(ctx context.Context, source string, header http.Header, body []byte) answer {
 	a, err := s.tryPost(ctx, source, header, body)
 	require.NoError(s.t, err)

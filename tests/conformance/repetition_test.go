@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -39,9 +40,14 @@ func atOnce(s *site) {
 	var all sync.WaitGroup
 	for i := range answers {
 		all.Go(func() {
-			a, err := s.try(s.ctx, delivery)
-			if answers[i] = a.String(); err != nil {
-				answers[i] = err.Error()
+			for {
+				a, err := s.try(s.ctx, delivery)
+				if answers[i] = a.String(); err != nil {
+					answers[i] = err.Error()
+				}
+				if err != nil || a.code != http.StatusServiceUnavailable {
+					return // after a 503, which a busy machine may give, a sender comes again
+				}
 			}
 		})
 	}

@@ -56,7 +56,7 @@ func dial(t *testing.T, address string) net.Conn {
 
 func TestNetwork(t *testing.T) {
 	t.Parallel()
-	const long = 20 * time.Second
+	const long = time.Minute
 	for _, tt := range []struct {
 		fault  Fault
 		during func(t *testing.T, address string, before net.Conn)
