@@ -18,6 +18,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/hookyard/hookyard/tests/harness"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 var screenshots = flag.Bool("screenshots", false, "write the pictures of docs/images")
@@ -53,7 +54,7 @@ func TestRepairInBrowser(t *testing.T) {
 	b.read("#user-metadata-current-details", "connection refused")
 	b.picture("parked-run", chromedp.CaptureScreenshot())
 
-	taken := harness.StartMailbox(t, s.smtp)
+	taken := peers.NewMailServerAt(t, s.smtp, nil)
 	b.click("button", "More Actions")
 	b.click("[data-testid=signal-button]", "Send a Signal")
 	b.click("dialog[open] [data-testid=signal-select-button]", "")
@@ -66,7 +67,7 @@ func TestRepairInBrowser(t *testing.T) {
 	b.see("[data-testid=execution-status]", "Completed")
 	require.NoError(t, b.do(chromedp.KeyEvent("r")), "for freshness, as the page says")
 	b.read("#user-metadata-current-details", "resume by somebody who gave no name")
-	require.EqualValues(t, 1, taken.Taken())
+	require.Len(t, taken.Mails(), 1)
 
 	b.open(list)
 	b.click("td a", "stripe:evt_2")
@@ -82,7 +83,7 @@ func TestRepairInBrowser(t *testing.T) {
 	b.see("[data-testid=workflow-id-heading]", "stripe:evt_2")
 
 	s.completed("stripe:evt_2")
-	require.EqualValues(t, 2, taken.Taken())
+	require.Len(t, taken.Mails(), 2)
 	require.Equal(t, []string{"evt_1", "evt_2"}, s.payments())
 	harness.Eventually(t, "the parked view is empty", func() bool { return s.count(parkedView) == 0 })
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)

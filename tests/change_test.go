@@ -19,6 +19,7 @@ import (
 
 	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/tests/harness"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 // load sends deliveries, a few at a time, until it is stopped.
@@ -223,7 +224,7 @@ func TestPause(t *testing.T) {
 	require.Contains(t, s.details("stripe:evt_0"), "### Held: source \"stripe\" is paused")
 	require.Equal(t, map[string]int{parking.PauseActivity: 1}, s.scheduled("stripe:evt_0"), "no alert")
 
-	harness.StartMailbox(t, s.smtp)
+	peers.NewMailServerAt(t, s.smtp, nil)
 	s.run("resume", "stripe:evt_before")
 	s.completed("stripe:evt_before")
 
@@ -337,7 +338,7 @@ func TestWorkerVersioning(t *testing.T) {
 	deploy("two")
 	makeCurrent("two")
 	_ = one.Stop(syscall.SIGTERM)
-	harness.StartMailbox(t, s.smtp)
+	peers.NewMailServerAt(t, s.smtp, nil)
 	s.run("resume", "stripe:evt_1")
 	s.completed("stripe:evt_1")
 	require.Equal(t, "two", s.buildOf("stripe:evt_1"))

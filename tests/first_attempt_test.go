@@ -11,7 +11,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 
 	"github.com/hookyard/hookyard/internal/worker/parking"
-	"github.com/hookyard/hookyard/tests/harness"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 // quick has steps make their first attempt within the Workflow Task.
@@ -42,10 +42,10 @@ func TestFirstAttemptThenParked(t *testing.T) {
 	require.Equal(t, map[string]int{"SendReceipt": 1, "ReportParked": 1}, s.scheduled("stripe:evt_1"))
 	require.Contains(t, s.run("parked", "show", "stripe:evt_1"), "connection refused")
 
-	taken := harness.StartMailbox(t, s.smtp)
+	taken := peers.NewMailServerAt(t, s.smtp, nil)
 	s.run("resume", "stripe:evt_1")
 	s.completed("stripe:evt_1")
-	require.EqualValues(t, 1, taken.Taken())
+	require.Len(t, taken.Mails(), 1)
 	require.Equal(t, []string{"evt_1"}, s.payments())
 	require.Equal(t, map[string]int{"RecordPayment": 1, "SendReceipt": 2}, s.attemptedLocally("stripe:evt_1"),
 		"the step that is resumed begins as any other")
@@ -71,7 +71,7 @@ func TestTimeoutChanged(t *testing.T) {
 			changed := strings.Replace(string(config), change[0], change[1], 1)
 			require.NotEqual(t, string(config), changed)
 			require.NoError(t, os.WriteFile(s.config(), []byte(changed), 0o600))
-			harness.StartMailbox(t, s.smtp)
+			peers.NewMailServerAt(t, s.smtp, nil)
 			s.serve()
 
 			s.run("resume", "stripe:evt_1")

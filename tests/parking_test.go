@@ -19,6 +19,7 @@ import (
 
 	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/tests/harness"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 // parked waits until the run is parked, as lists show it, and returns its
@@ -94,11 +95,11 @@ func TestParkAndResume(t *testing.T) {
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 
 	_ = s.Stop(syscall.SIGKILL)
-	taken := harness.StartMailbox(t, s.smtp)
+	taken := peers.NewMailServerAt(t, s.smtp, nil)
 	s.serve()
 	s.signal("stripe:evt_1", parking.SignalResume, parking.Resume{By: "ada", Why: "the mail server is back"})
 	s.completed("stripe:evt_1")
-	require.EqualValues(t, 1, taken.Taken())
+	require.Len(t, taken.Mails(), 1)
 	require.Equal(t, []string{"evt_1"}, s.payments())
 	require.Contains(t, s.details("stripe:evt_1"), "resume by ada: the mail server is back")
 	harness.Eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked"`) == 0 })

@@ -15,6 +15,7 @@ import (
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/tests/harness"
+	"github.com/hookyard/hookyard/tests/peers"
 	"github.com/hookyard/hookyard/workflows"
 )
 
@@ -104,7 +105,7 @@ func recordParks(t *testing.T) {
 	s.signal(discarded, parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test"})
 	harness.Eventually(t, "it is closed", func() bool { return s.statusOf(discarded) == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED })
 	s.store(discarded, "parked.discarded")
-	harness.StartMailbox(t, s.smtp)
+	peers.NewMailServerAt(t, s.smtp, nil)
 	s.signal(resumed, parking.SignalResume, parking.Resume{By: "ada", Why: "mail is back"})
 	s.completed(resumed)
 	s.store(resumed, "parked.resumed")
@@ -148,7 +149,7 @@ func recordFirstAttempts(t *testing.T) {
 	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	s.parked("stripe:evt_1")
 	s.store("stripe:evt_1", "first_attempt.failed")
-	harness.StartMailbox(t, s.smtp)
+	peers.NewMailServerAt(t, s.smtp, nil)
 	s.accept("stripe", "stripe", "evt_2", "", invoicePaid)
 	for id, name := range map[string]string{"stripe:evt_1": "first_attempt.resumed", "stripe:evt_2": "first_attempt"} {
 		s.run("resume", "--all", "--yes")

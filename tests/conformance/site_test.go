@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/tests/harness"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 // site is where a scenario plays: a receiver that is running, with everything
@@ -32,7 +33,7 @@ type site struct {
 	temporal   *temporal
 	gate       *gate // between the edge and Temporal
 	downstream *downstream
-	mailbox    *harness.Mailbox
+	mailbox    *peers.MailServer
 	sender     *http.Client
 
 	edge, worker *process
@@ -48,9 +49,9 @@ func newSite(t *testing.T, r receiver, on *temporal) *site {
 	s := &site{
 		v: &verdict{}, ctx: t.Context(),
 		receiver: r, dir: t.TempDir(), name: "s" + strings.ToLower(rand.Text()[:12]),
-		temporal: on, gate: openGate(t, on.Address), downstream: startDownstream(t), mailbox: harness.StartMailbox(t, "127.0.0.1:0"), sender: &http.Client{Transport: &http.Transport{}},
+		temporal: on, gate: openGate(t, on.Address), downstream: startDownstream(t), mailbox: peers.NewMailServer(t, nil), sender: &http.Client{Transport: &http.Transport{}},
 	}
-	vars := []string{"HOME=" + s.dir, "SECRET=" + secret, "SMTP=smtp://" + s.mailbox.Address + "?tls=none"}
+	vars := []string{"HOME=" + s.dir, "SECRET=" + secret, "SMTP=" + s.mailbox.URL + "?tls=none"}
 	s.vars = append(slices.Clip(vars), "TEMPORAL_ADDRESS="+s.gate.address)
 	s.workerVars = append(slices.Clip(vars), "TEMPORAL_ADDRESS="+on.Address)
 	require.NoError(t, os.WriteFile(s.config(), []byte(fmt.Sprintf(`

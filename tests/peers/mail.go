@@ -18,7 +18,10 @@ import (
 type MailServer struct {
 	URL     string
 	replies map[string]string // by command, in capitals; "." is the end of DATA
+	open    sync.RWMutex      // a caller is greeted while it is held for reading
+
 	mu      sync.Mutex
+	called  int
 	auth    []string
 	mails   []string
 }
@@ -27,7 +30,13 @@ type MailServer struct {
 // closes the connection, and "say nothing" sends none.
 func NewMailServer(t *testing.T, replies map[string]string) *MailServer {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	return NewMailServerAt(t, "127.0.0.1:0", replies)
+}
+
+// NewMailServerAt starts one that listens at the address.
+func NewMailServerAt(t *testing.T, address string, replies map[string]string) *MailServer {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
 	s := &MailServer{URL: "smtp://" + listener.Addr().String(), replies: replies}
 	var serving sync.WaitGroup
@@ -46,7 +55,7 @@ func NewMailServer(t *testing.T, replies map[string]string) *MailServer {
 		go func() { serving.Wait(); close(served) }()
 		select {
 		case <-served:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("a connection was left open")
 		}
 	})
@@ -55,6 +64,11 @@ func NewMailServer(t *testing.T, replies map[string]string) *MailServer {
 
 func (s *MailServer) serve(conn net.Conn) {
 	defer conn.Close()
+	s.mu.Lock()
+	s.called++
+	s.mu.Unlock()
+	s.open.RLock()
+	defer s.open.RUnlock()
 	text := textproto.NewConn(conn)
 	_ = text.PrintfLine("%s", s.reply("CONNECT", "220 ready"))
 	for {
@@ -94,6 +108,20 @@ func (s *MailServer) serve(conn net.Conn) {
 		}
 		_ = text.PrintfLine("%s", reply)
 	}
+}
+
+// Called counts the connections so far.
+func (s *MailServer) Called() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.called
+}
+
+// Hold keeps callers waiting for the server's greeting until release is called.
+// To call it again does nothing.
+func (s *MailServer) Hold() (release func()) {
+	s.open.Lock()
+	return sync.OnceFunc(s.open.Unlock)
 }
 
 // Auth returns the AUTH commands that the server got.
