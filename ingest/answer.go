@@ -129,8 +129,8 @@ func writeAnswer(w http.ResponseWriter, a *provider.Answer) int {
 	return a.Status
 }
 
-func writeOutcome(w http.ResponseWriter, source *Source, o outcome) int {
-	if success := source.Provider.Success(); success != nil {
+func writeOutcome(w http.ResponseWriter, source *Source, d *provider.Delivery, o outcome) int {
+	if success := source.Provider.Success(d); success != nil {
 		return writeAnswer(w, success)
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -74,7 +74,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, now *snapshot, 
 	if len(identities) == 1 && rec.outcome != ignored {
 		w.Header().Set(WorkflowIDHeader, rec.workflowID)
 	}
-	rec.status = writeOutcome(w, source, rec.outcome)
+	rec.status = writeOutcome(w, source, d, rec.outcome)
 	return nil
 }
 

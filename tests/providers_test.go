@@ -339,7 +339,7 @@ func requireStarted(t *testing.T, c client.Client, source *ingest.Source, name s
 		return
 	}
 	want := http.StatusOK
-	if wanted := source.Provider.Success(); wanted != nil {
+	if wanted := source.Provider.Success(d); wanted != nil {
 		want = wanted.Status
 	}
 	require.Equal(t, want, got.code, got.body)

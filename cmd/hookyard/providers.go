@@ -30,7 +30,7 @@ A provider that is not there is one YAML file in the folder that "providers:"
 names in the config; --config lists those, too.
 
 With --json, a line is a provider: name, alias_of, docs, scheme, signature, id,
-unsigned_id, type, batches, acknowledge_within, redelivers_for, handshakes, send
+unsigned_id, type, batches, acknowledge_within, redelivers_for, redelivers_by_hand, handshakes, send
 and samples.`,
 		Example: "  hookyard providers\n  hookyard providers --json | jq -r 'select(.unsigned_id).name'",
 		Args:    cobra.NoArgs,
@@ -85,10 +85,11 @@ type providerFacts struct {
 	Type              []string `json:"type"`
 	Batches           bool     `json:"batches"`
 	AcknowledgeWithin string   `json:"acknowledge_within,omitempty"` // as Go writes it
-	RedeliversFor     string   `json:"redelivers_for,omitempty"`
-	Handshakes        []string `json:"handshakes"` // HTTP methods
-	Send              string   `json:"send"`       // yes, pair or no
-	Samples           []string `json:"samples"`    // event types
+	RedeliversFor     string   `json:"redelivers_for,omitempty"`     // by itself
+	RedeliversByHand  string   `json:"redelivers_by_hand,omitempty"` // when a person asks it to
+	Handshakes        []string `json:"handshakes"`                   // HTTP methods
+	Send              string   `json:"send"`                         // yes, pair or no
+	Samples           []string `json:"samples"`                      // event types
 }
 
 // What `hookyard send` can do.
@@ -121,7 +122,8 @@ func factsOf(p *provider.Provider, catalog *provider.Catalog) providerFacts {
 		Type:              append([]string{}, spec.Event.Type...),
 		Batches:           p.Batches(),
 		AcknowledgeWithin: shortDuration(p.AcknowledgeWithin()),
-		RedeliversFor:     shortDuration(p.RedeliveryWindow()),
+		RedeliversFor:     shortDuration(time.Duration(spec.Retries.For)),
+		RedeliversByHand:  shortDuration(time.Duration(spec.Retries.ByHand)),
 		Handshakes:        append([]string{}, p.Greets()...),
 		Send:              sendAbility(p),
 		Samples:           samples,

@@ -65,14 +65,17 @@ func printProvider(out io.Writer, p *provider.Provider, f providerFacts) {
 	fact("event id", strings.Join(f.ID, ", or "))
 	if f.UnsignedID {
 		fact("", "It is not signed: who has a delivery can send it again under another id.")
-		fact("", "`replay_guard: body` on the source takes the body's hash instead.")
+		fact("", "`replay_guard: body` on the source takes the hash of what is signed instead.")
 	}
 	fact("event type", cmp.Or(strings.Join(f.Type, ", or "), "none"))
 	if f.Batches {
 		fact("batches", "one Workflow per event; `split: false` on the source keeps a delivery whole")
 	}
 	fact("waits", cmp.Or(f.AcknowledgeWithin, "not known"))
-	fact("redelivers for", cmp.Or(f.RedeliversFor, "never"))
+	fact("redelivers for", cmp.Or(f.RedeliversFor, "never, by itself"))
+	if f.RedeliversByHand != "" {
+		fact("", f.RedeliversByHand+" when a person asks it to")
+	}
 	fact("handshake", cmp.Or(strings.Join(f.Handshakes, ", "), "none"))
 	fact("send", map[string]string{
 		sendYes:  "can sign a sample",

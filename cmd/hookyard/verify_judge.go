@@ -49,7 +49,7 @@ func judgeDelivery(ctx context.Context, r *provider.Receiver, d *provider.Delive
 		return v
 	}
 	if v.unnamed == nil {
-		v.answer = r.Success()
+		v.answer = r.Success(d)
 	}
 	return v
 }

@@ -103,7 +103,10 @@ func (c *Catalog) enter(file string, p *Provider) []Problem {
 	named := map[string]*Provider{p.Name(): p}
 	for _, alias := range p.spec.Aliases {
 		other := *p
-		other.spec.Name, other.spec.Aliases = alias, nil
+		other.spec.Name, other.spec.Aliases, other.spec.AliasRetries = alias, nil, nil
+		if retries, differ := p.spec.AliasRetries[alias]; differ {
+			other.spec.Retries = retries
+		}
 		named[alias] = &other
 	}
 	for _, name := range sortedKeys(named) {

@@ -63,21 +63,31 @@ func entry(node *yaml.Node, key string) (name, value *yaml.Node) {
 func (c *compiler) compile(spec Spec) *Provider {
 	c.options = spec.Options
 	p := &Provider{
-		schemes: c.schemes,
-		ids:     c.lookups("event.id", spec.Event.ID),
-		types:   c.lookups("event.type", spec.Event.Type),
-		each:    c.each(spec.Event),
-		success: c.fixed("success", spec.Success, http.StatusOK),
-		refused: c.fixed("refused", spec.Refused, http.StatusUnauthorized),
+		schemes:   c.schemes,
+		ids:       c.ids(spec.Event),
+		types:     c.lookups("event.type", spec.Event.Type),
+		each:      c.each(spec.Event),
+		successes: c.successes(spec.Success),
+		refused:   c.fixed("refused", spec.Refused, http.StatusUnauthorized),
 	}
-	if len(spec.Event.ID) == 0 {
-		c.problem("event", "event.id is missing: without it a redelivery cannot be told from a new event; want %s", lookupForms)
+	p.itemIDs = slices.DeleteFunc(slices.Clone(p.ids), func(l lookup) bool { return !l.ofItem() })
+	p.typeOutside = slices.ContainsFunc(spec.Event.Type, func(text string) bool {
+		return strings.Contains(text, "header:") || strings.Contains(text, "query:")
+	})
+	if spec.Body != "" && spec.Body != bodyObject {
+		c.problem("body", "body %q: want %q, or leave it out", spec.Body, bodyObject)
 	}
 	for i, h := range spec.Handshakes {
 		p.handshakes = append(p.handshakes, c.handshake(i, h))
+		c.oracle(i, &spec, h)
 	}
 	for _, method := range spec.Methods {
 		c.method("methods", method)
+	}
+	for alias := range spec.AliasRetries {
+		if !slices.Contains(spec.Aliases, alias) {
+			c.problem("alias_retries", "alias_retries: %q is not among the aliases", alias)
+		}
 	}
 	for _, name := range sortedKeys(spec.Options) {
 		c.option(name, spec.Options[name])
@@ -86,22 +96,6 @@ func (c *compiler) compile(spec Spec) *Provider {
 	p.sensitive = c.sensitive(&spec)
 	p.spec = spec
 	return p
-}
-
-func (c *compiler) each(event EventSpec) *batch {
-	if event.Each == "" {
-		for _, text := range slices.Concat(event.ID, event.Type) {
-			if strings.Contains(text, "item:") {
-				c.problem("event", "%q looks into an item, but event.each does not say where the list is", text)
-			}
-		}
-		return nil
-	}
-	b, err := parseBatch(event.Each)
-	if err != nil {
-		c.problem("event.each", "event.each: %v", err)
-	}
-	return b
 }
 
 func (c *compiler) option(name string, o OptionSpec) {

@@ -53,13 +53,13 @@ func (r *Receiver) EventType(d *Delivery) string {
 	if events, err := r.Identify(d); err == nil && len(events) > 0 {
 		return events[0].Type
 	}
-	v := &view{Delivery: d, options: r.binding.Options}
-	if r.each != nil {
+	v := r.view(d)
+	if r.isBatch(v) {
 		items, err := r.each.items(v)
 		if err != nil || len(items) == 0 {
 			return ""
 		}
-		v.item = items[0].Raw
+		v.item, v.element = items[0].text, items[0].element
 	}
 	eventType, err := r.typeOf(v)
 	if err != nil {

@@ -81,7 +81,7 @@ func TestSources(t *testing.T) {
 	} {
 		t.Run(tt.source+" "+tt.want, func(t *testing.T) {
 			t.Parallel()
-			r := ownReceiver(t, fmt.Sprintf("event: {id: [%q]}\noptions: {tenant: the tenant}", tt.source), provider.Binding{Options: map[string]string{"tenant": "acme"}})
+			r := ownReceiver(t, fmt.Sprintf("event: {id: [%q], unique: {%q: a test}, no_fallback: a test}\noptions: {tenant: the tenant}", tt.source, tt.source), provider.Binding{Options: map[string]string{"tenant": "acme"}})
 			got, err := r.Identify(&provider.Delivery{Method: "POST", URL: tt.url, Header: tt.header, Body: []byte(tt.body)})
 			if tt.want == "" {
 				require.ErrorIs(t, err, provider.ErrNoEvent)
@@ -268,8 +268,9 @@ func TestReplayGuard(t *testing.T) {
 // TestHandshakes answers what a file describes.
 func TestHandshakes(t *testing.T) {
 	t.Parallel()
-	const file = `handshakes:
-  - {method: GET, when: {query:crc: "*"}, answer: {header: {Content-Type: application/json}, body: '{"token":"{hmac-sha256-base64:query:crc}"}'}}
+	const file = `body: object
+handshakes:
+  - {method: GET, when: {query:crc: "*"}, answer: {header: {Content-Type: application/json}, body: '{"token":"{hmac-sha256-base64:query:crc~^[0-9A-Za-z]+$}"}'}}
   - {method: OPTIONS, when: {header:Origin: "*"}, require: {header:Origin: "{option:origins}"}, answer: {status: 204, header: {Allowed: "{granted}"}}, refused: {status: 400}}
   - {when: {json:type: ping, json:event: ""}, answer: {body: pong}}
   - {when: {header:X-Secret: "*"}, secret: header:X-Secret, answer: {header: {X-Secret: "{header:X-Secret}"}}}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -71,21 +72,21 @@ func (r *Receiver) Greet(ctx context.Context, d *Delivery, verified bool) (*Answ
 
 func (r *Receiver) greet(h handshake, d *Delivery) *Answer {
 	v := &view{Delivery: d, options: r.binding.Options, mac: r.mac}
-	for _, c := range h.when {
-		if !r.holds(c, v) {
-			return nil
-		}
+	if !r.allHold(h.when, v) {
+		return nil
 	}
-	for _, c := range h.require {
-		if !r.holds(c, v) {
-			return h.refused.render(v, true)
-		}
+	if !r.allHold(h.require, v) {
+		return h.refused.render(v, true)
 	}
 	a := h.answer.render(v, false)
 	if a != nil && h.secret != nil {
 		a.Secret, _ = h.secret.find(v)
 	}
 	return a
+}
+
+func (r *Receiver) allHold(conditions []condition, v *view) bool {
+	return !slices.ContainsFunc(conditions, func(c condition) bool { return !r.holds(c, v) })
 }
 
 // holds compares in constant time: what is wanted may be a secret.
@@ -163,17 +164,29 @@ func escapeJSON(s []byte) []byte {
 	return quoted[1 : len(quoted)-1]
 }
 
+// success is a compiled SuccessSpec.
+type success struct {
+	when   []condition
+	answer answer
+}
+
 // Success returns the answer that the provider wants to a delivery that was
 // taken, or nil if any will do.
-func (p *Provider) Success() *Answer { return fixed(p.success, false) }
+func (r *Receiver) Success(d *Delivery) *Answer {
+	v := &view{Delivery: d, options: r.binding.Options}
+	for _, s := range r.successes {
+		if r.allHold(s.when, v) {
+			return s.answer.render(v, false)
+		}
+	}
+	return nil
+}
 
 // Refused returns the answer that the provider wants to a delivery that does
 // not verify, or nil if any 401 will do.
-func (p *Provider) Refused() *Answer { return fixed(p.refused, true) }
-
-func fixed(t *answer, refused bool) *Answer {
-	if t == nil {
+func (p *Provider) Refused() *Answer {
+	if p.refused == nil {
 		return nil
 	}
-	return t.render(&view{Delivery: &Delivery{}}, refused)
+	return p.refused.render(&view{Delivery: &Delivery{}}, true)
 }

@@ -2,11 +2,8 @@ package provider
 
 import (
 	"fmt"
-	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/tidwall/gjson"
 )
 
 // Identity is one event in a delivery.
@@ -29,14 +26,19 @@ const (
 	maxType = 200
 )
 
+// maxEvents is the most events that one delivery may carry. Providers stop at
+// a thousand or two.
+const maxEvents = 10_000
+
 // Identify names the events of a verified delivery: none where it is an empty
-// batch. The error wraps ErrNoEvent.
+// batch. Two of them share an id only where the provider has sent one event
+// twice, or gives one id to two. The error wraps ErrNoEvent.
 func (r *Receiver) Identify(d *Delivery) ([]Identity, error) {
 	if i, ok := r.verifier.(Identifier); ok {
 		return i.Identify(d)
 	}
-	v := &view{Delivery: d, options: r.binding.Options}
-	if r.each == nil {
+	v := r.view(d)
+	if !r.isBatch(v) {
 		identity, err := r.identify(v, d.Body)
 		if err != nil {
 			return nil, err
@@ -52,21 +54,28 @@ func (r *Receiver) Identify(d *Delivery) ([]Identity, error) {
 	}
 	identities := make([]Identity, len(items))
 	for i, item := range items {
-		v.item = item.Raw
-		if identities[i], err = r.identify(v, []byte(item.Raw)); err != nil {
+		v.item, v.element = item.text, item.element
+		if identities[i], err = r.identify(v, []byte(item.text)); err != nil {
 			return nil, fmt.Errorf("item %d of %d: %w", i+1, len(items), err)
 		}
 	}
 	return identities, nil
 }
 
+func (r *Receiver) view(d *Delivery) *view {
+	return &view{Delivery: d, options: r.binding.Options, attemptFields: r.spec.Event.AttemptFields}
+}
+
+// isBatch reports whether the delivery holds a list of events.
+func (r *Receiver) isBatch(v *view) bool { return r.each != nil && r.allHold(r.each.when, v) }
+
 // identify names the event that v shows.
 func (r *Receiver) identify(v *view, payload []byte) (Identity, error) {
-	id, err := r.idOf(v)
+	eventType, err := r.typeOf(v)
 	if err != nil {
 		return Identity{}, err
 	}
-	eventType, err := r.typeOf(v)
+	id, err := r.idOf(v, eventType)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -80,10 +89,10 @@ func (r *Receiver) identify(v *view, payload []byte) (Identity, error) {
 // identifyWhole names a batch that is one event: its id is the body's hash, as
 // the items of a redelivery may be batched otherwise, and its type the one
 // that all of its items have.
-func (r *Receiver) identifyWhole(v *view, items []gjson.Result) ([]Identity, error) {
+func (r *Receiver) identifyWhole(v *view, items []batchItem) ([]Identity, error) {
 	common := ""
 	for i, item := range items {
-		v.item = item.Raw
+		v.item, v.element = item.text, item.element
 		eventType, err := r.typeOf(v)
 		if err != nil {
 			return nil, fmt.Errorf("item %d of %d: %w", i+1, len(items), err)
@@ -96,15 +105,23 @@ func (r *Receiver) identifyWhole(v *view, items []gjson.Result) ([]Identity, err
 			break
 		}
 	}
+	v.item, v.element = "", ""
 	_, isJSON := v.json()
 	return []Identity{{ID: hexSHA256(v.Body), Type: common, Payload: v.Body, JSON: isJSON}}, nil
 }
 
-func (r *Receiver) idOf(v *view) (string, error) {
+func (r *Receiver) idOf(v *view, eventType string) (string, error) {
 	if r.binding.ReplayGuard {
-		return hexSHA256(v.Body), nil
+		return guardedID(v), nil
 	}
-	id, ok := firstOf(r.ids, v)
+	ids := r.ids
+	if v.item != "" {
+		ids = r.itemIDs
+	}
+	id, ok := firstOf(ids, v)
+	if !ok && r.spec.Event.NoFallback == "" {
+		id, ok = r.fallbackID(v, eventType)
+	}
 	if !ok {
 		return "", fmt.Errorf("%w: none of these holds an id: %s", ErrNoEvent, list(r.ids))
 	}
@@ -117,6 +134,25 @@ func (r *Receiver) idOf(v *view) (string, error) {
 		return "", fmt.Errorf("%w: the event id %q is not UTF-8", ErrNoEvent, id)
 	}
 	return id, nil
+}
+
+// fallbackID is the digest of what the delivery carries. A type that stands
+// outside of that tells two events apart that are the same bytes.
+func (r *Receiver) fallbackID(v *view, eventType string) (string, bool) {
+	digest, ok := v.deliveryDigest()
+	if ok && r.typeOutside && eventType != "" {
+		digest = eventType + "-" + digest
+	}
+	return digest, ok
+}
+
+// guardedID is made of what is signed alone: of the body, and in a batch of the
+// item as well, or all items of a delivery would be one event.
+func guardedID(v *view) string {
+	if v.item == "" {
+		return v.bodyDigest()
+	}
+	return v.bodyDigest() + "-" + v.itemDigest()
 }
 
 func (r *Receiver) typeOf(v *view) (string, error) {
@@ -142,49 +178,4 @@ func printable(s string) bool {
 		}
 	}
 	return true
-}
-
-// batch is where the list of events stands in a delivery.
-type batch struct {
-	text  string // as written in the file
-	field string // of a form; "" for a JSON body
-	path  string
-}
-
-func parseBatch(text string) (*batch, error) {
-	kind, arg, _ := strings.Cut(text, ":")
-	b := &batch{text: text, path: arg}
-	if kind == "form" {
-		b.field, b.path, _ = strings.Cut(arg, "|")
-		if b.path == "" {
-			b.path = "@this"
-		}
-	}
-	if arg == "" || (kind != "json" && kind != "form") {
-		return nil, fmt.Errorf("%q names no list; want json:PATH, or form:FIELD|PATH", text)
-	}
-	return b, nil
-}
-
-// items returns the events of the list, byte for byte.
-func (b *batch) items(v *view) ([]gjson.Result, error) {
-	text, ok := v.json()
-	switch {
-	case b.field != "":
-		if text, ok = v.formField(b.field); !ok || !validJSON(text) {
-			return nil, fmt.Errorf("%w: there is no JSON in %s", ErrNoEvent, b.text)
-		}
-	case text == "":
-		return nil, nil
-	case !ok:
-		return nil, fmt.Errorf("%w: the body is not JSON", ErrNoEvent)
-	}
-	switch found := gjson.Get(text, b.path); {
-	case found.IsArray():
-		return found.Array(), nil
-	case found.IsObject():
-		return []gjson.Result{found}, nil
-	default:
-		return nil, fmt.Errorf("%w: there is no list at %s", ErrNoEvent, b.text)
-	}
 }

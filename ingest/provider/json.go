@@ -1,6 +1,10 @@
 package provider
 
-import "github.com/tidwall/gjson"
+import (
+	"bytes"
+
+	"github.com/tidwall/gjson"
+)
 
 // maxDepth is how deep JSON may be nested. The check itself, as that of most
 // readers, takes stack for each level, and a body of nothing but brackets would
@@ -27,4 +31,9 @@ func validJSON(text string) bool {
 		}
 	}
 	return gjson.Valid(text)
+}
+
+// isObject reports whether the text is one JSON object.
+func isObject(text []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) && validJSON(string(text))
 }

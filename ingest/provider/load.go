@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 
 	"go.yaml.in/yaml/v4"
@@ -71,6 +72,7 @@ func (c *compiler) name(at, name string) {
 func (p *Provider) Configured(file string, parts map[string]*yaml.Node) (*Provider, []Problem) {
 	c := &compiler{file: file, parts: parts, schemes: p.schemes}
 	spec := p.spec
+	spec.Event.Unique = maps.Clone(spec.Event.Unique) // loading a node adds to a map
 	for section, target := range map[string]any{
 		"signature": &spec.Signature, "secret": &spec.Secret, "event": &spec.Event, "retries": &spec.Retries,
 	} {

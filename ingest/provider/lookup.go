@@ -43,7 +43,7 @@ func list(lookups []lookup) string {
 	return strings.Join(texts, ", ")
 }
 
-const lookupForms = `header:NAME, json:PATH, item:PATH, form:FIELD, query:NAME, key:A|B, otherkey:A|B, option:NAME, body:sha256, item:sha256, delivery:random, or several composed as "{header:A}-{json:b}"`
+const lookupForms = `header:NAME, json:PATH, item:PATH, form:FIELD, query:NAME, key:A|B, otherkey:A|B, option:NAME, body:sha256, item:sha256, delivery:sha256, delivery:random, or several composed as "{header:A}-{json:b}"`
 
 func parseLookup(text string) (lookup, error) {
 	if strings.Contains(text, "{") {
@@ -80,6 +80,27 @@ func parseLookup(text string) (lookup, error) {
 	return l, nil
 }
 
+// tells reports whether two different events never have the same value: it
+// holds a digest of what the event says, or a random text.
+func (l lookup) tells(inBatch bool) bool {
+	switch l.kind + ":" + l.arg {
+	case "item:sha256", "delivery:sha256", "delivery:random":
+		return true
+	case "body:sha256":
+		return !inBatch
+	}
+	return slices.ContainsFunc(l.parts, func(p lookup) bool { return p.tells(inBatch) })
+}
+
+// ofItem reports whether the value depends on the item of a batch.
+func (l lookup) ofItem() bool {
+	switch l.kind {
+	case "item", "key", "otherkey", "delivery":
+		return true
+	}
+	return slices.ContainsFunc(l.parts, lookup.ofItem)
+}
+
 // finder returns the function that finds values of a kind, or nil if there is
 // no such kind.
 func finder(kind, arg string) func(v *view) (string, bool) {
@@ -88,9 +109,11 @@ func finder(kind, arg string) func(v *view) (string, bool) {
 	}
 	switch kind + ":" + arg {
 	case "body:sha256":
-		return func(v *view) (string, bool) { return hexSHA256(v.Body), len(v.Body) > 0 }
+		return func(v *view) (string, bool) { return v.bodyDigest(), len(v.Body) > 0 }
 	case "item:sha256":
-		return func(v *view) (string, bool) { return hexSHA256([]byte(v.item)), v.item != "" }
+		return func(v *view) (string, bool) { return v.itemDigest(), v.item != "" }
+	case "delivery:sha256":
+		return (*view).deliveryDigest
 	case "delivery:random":
 		return randomID
 	}

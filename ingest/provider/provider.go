@@ -35,18 +35,21 @@ type Delivery struct {
 
 // Provider is one sender's conventions. It is immutable.
 type Provider struct {
-	spec       Spec
-	scheme     Scheme
-	ids        []lookup
-	types      []lookup
-	each       *batch // nil where a delivery is one event
-	handshakes []handshake
-	success    *answer // nil where any will do
-	refused    *answer // nil where any will do
-	unsignedID bool
-	samples    map[string][]byte
-	schemes    map[string]Scheme // that a configured part may name
-	sensitive  []string          // see SensitiveHeaders
+	spec    Spec
+	scheme  Scheme
+	ids     []lookup
+	itemIDs []lookup // those of ids that look into the item
+	types   []lookup
+	// typeOutside: the type may stand in a header or the URL
+	typeOutside bool
+	each        *batch // nil where a delivery is one event
+	handshakes  []handshake
+	successes   []success
+	refused     *answer // nil where any will do
+	unsignedID  bool
+	samples     map[string][]byte
+	schemes     map[string]Scheme // that a configured part may name
+	sensitive   []string          // see SensitiveHeaders
 }
 
 // Scheme is how a provider signs. One Scheme serves all sources of a program,
@@ -159,9 +162,12 @@ func (p *Provider) Name() string { return p.spec.Name }
 func (p *Provider) Docs() string { return p.spec.Docs }
 
 // RedeliveryWindow is how long after the first attempt the provider may still
-// send an event again. A namespace has to keep closed runs at least as long,
-// or a late redelivery starts a second run. 0 where the provider never does.
-func (p *Provider) RedeliveryWindow() time.Duration { return time.Duration(p.spec.Retries.For) }
+// send an event again, by itself or because a person asks it to. A namespace
+// has to keep closed runs at least as long, or a late redelivery starts a
+// second run. 0 where the provider never does.
+func (p *Provider) RedeliveryWindow() time.Duration {
+	return time.Duration(max(p.spec.Retries.For, p.spec.Retries.ByHand))
+}
 
 // AcknowledgeWithin is how long the provider waits for an answer before it
 // counts the delivery as failed. 0 where that is not known.

@@ -3,6 +3,7 @@ package provider_test
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -196,7 +197,8 @@ func TestIdentify(t *testing.T) {
 		{"an id too long", "stripe", nil, `{"id":"` + strings.Repeat("x", 1025) + `"}`, "", "", "1025 bytes"},
 		{"a type too long", "stripe", nil, `{"id":"1","type":"` + strings.Repeat("x", 201) + `"}`, "", "", "201 bytes"},
 		{"a type with a line break", "stripe", nil, `{"id":"1","type":"a\nb"}`, "", "", "not printable"},
-		{"no header", "github", http.Header{"X-Github-Event": {"push"}}, `{}`, "", "", "header:X-GitHub-Delivery"},
+		{"no id where there always is one", "stripe", nil, `{"object":"event"}`, "", "", "none of these holds an id: json:id"},
+		{"nothing at all", "github", nil, ``, "", "", "header:X-GitHub-Delivery"},
 		{"slash command", "slack", form, `command=%2Fdeploy&trigger_id=1.2.ab`, "1.2.ab", "", ""},
 		{"interaction", "slack", form, `payload=%7B%22type%22%3A%22block_actions%22%2C%22trigger_id%22%3A%229.8%22%7D`, "9.8", "block_actions", ""},
 	} {
@@ -228,7 +230,7 @@ signature:
 event: {id: [json:id], type: [json:type]}
 `
 	for _, tt := range []struct{ name, old, new, want string }{
-		{"unknown key", "docs:", "dox:", `acme.yaml:2: unknown key "dox"; known: aliases, configurable, docs, event,`},
+		{"unknown key", "docs:", "dox:", `acme.yaml:2: unknown key "dox"; known: alias_retries, aliases, body, configurable, docs, event,`},
 		{"unknown algorithm", "hmac-sha256", "hmac-md5", `acme.yaml:5: unknown algorithm "hmac-md5"; known: ecdsa-p256, ed25519, hmac-sha1, hmac-sha256, hmac-sha512, md5, rsa-sha256, sha1, sha256, sha512, token`},
 		{"unknown encoding", "hex", "base32", `acme.yaml:6: unknown encoding "base32"; known: base64, hex`},
 		{"body not signed", `"{body}"`, `"{url}"`, `acme.yaml:7: signature.content "{url}" has no {body}: anyone could change the body`},
@@ -267,6 +269,21 @@ event: {id: [json:id], type: [json:type]}
 		{"unsigned, as is known", "event: {", "event: {unsigned_id: true, ", `acme.yaml:8: event.unsigned_id is for schemes written in Go`},
 		{"a bad tolerance", "event:", "  timestamp: {from: header:X, tolerance: never}\nevent:", `"never" is not a duration`},
 		{"a handshake asks an unknown option", "event:", "handshakes: [{method: GET, require: {query:a: \"{option:b}\"}}]\nevent:", `there is no option "b"`},
+		{"an id that things share", "[json:id]", `["{json:id}-{json:type}"]`, `acme.yaml:8: event.id: "{json:id}-{json:type}" is composed of values that two events may share, and the second would be dropped as a redelivery; write "{json:id}-{json:type}-{body:sha256}", or say under event.unique`},
+		{"a digest of the list for its items", "{id: [json:id]", `{each: json:events, id: ["{item:id}-{body:sha256}"]`, `write "{item:id}-{body:sha256}-{item:sha256}"`},
+		{"an id of the list for its items", "{id: [json:id]", "{each: json:events, id: [json:id]", `acme.yaml:8: event.id: "json:id" is the same for every item of event.each, and only one of them would be kept; write "{json:id}-{item:sha256}"`},
+		{"a header for its items", "{id: [json:id]", "{each: json:events, id: [item:id, header:X]", `"header:X" is the same for every item`},
+		{"unique, and no reason", "event: {", `event: {unique: {json:id: ""}, `, `acme.yaml:8: event.unique: "json:id" has no text`},
+		{"unique, and no id", "event: {", `event: {unique: {json:other: docs}, `, `acme.yaml:8: event.unique: "json:other" is not among event.id`},
+		{"split, and no list", "event: {", `event: {split: [a], `, `acme.yaml:8: event.each_when and event.split need event.each`},
+		{"an oracle", "event:", "handshakes: [{method: GET, answer: {body: \"{hmac-sha256-hex:query:t}\"}}]\nevent:", `acme.yaml:8: handshake 1 computes an HMAC of "query:t" for whoever asks, under the key that signs deliveries, so that anyone could sign one; write ` + "`signed: true`, or `body: object`"},
+		{"an oracle of any object", "event:", "body: object\nhandshakes: [{method: GET, answer: {body: \"{hmac-sha256-hex:query:t}\"}}]\nevent:", `handshake 1 computes an HMAC`},
+		{"an oracle of any body", "event:", "handshakes: [{method: GET, answer: {body: \"{hmac-sha256-hex:query:t~^[a-z]+$}\"}}]\nevent:", `handshake 1 computes an HMAC`},
+		{"an oracle in a header", "event:", "handshakes: [{method: GET, answer: {header: {X: \"{hmac-sha256-base64:header:T}\"}}}]\nevent:", `handshake 1 computes an HMAC`},
+		{"an oracle with an open end", "event:", "body: object\nhandshakes: [{method: GET, answer: {body: \"{hmac-sha256-hex:query:t~^[a-z]+}\"}}]\nevent:", `handshake 1 computes an HMAC`},
+		{"an oracle that takes braces", "event:", "body: object\nhandshakes: [{method: GET, answer: {body: \"{hmac-sha256-hex:query:t~^[^a]+$}\"}}]\nevent:", `handshake 1 computes an HMAC`},
+		{"an unknown form of body", "event:", "body: list\nevent:", `acme.yaml:8: body "list": want "object"`},
+		{"retries of nobody", "event:", "alias_retries: {other: {for: 1h}}\nevent:", `acme.yaml:8: alias_retries: "other" is not among the aliases`},
 		{"a bad duration", "event:", "retries: {for: 3 days}\nevent:", `"3 days" is not a duration`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -277,7 +294,7 @@ event: {id: [json:id], type: [json:type]}
 			require.NotEqual(t, good, changed)
 			problems := catalog.Add(fstest.MapFS{"acme.yaml": {Data: []byte(changed)}})
 			require.NotEmpty(t, problems)
-			require.Contains(t, problems[0].Error(), tt.want)
+			require.Contains(t, fmt.Sprint(problems), tt.want)
 			_, there := catalog.Lookup("acme")
 			require.False(t, there)
 		})

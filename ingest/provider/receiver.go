@@ -58,7 +58,12 @@ func (p *Provider) receiver(v Verifier, b Binding) *Receiver {
 
 // Verify returns nil if the provider signed d, else an error that wraps one of
 // the sentinel errors of this package.
-func (r *Receiver) Verify(ctx context.Context, d *Delivery) error { return r.verifier.Verify(ctx, d) }
+func (r *Receiver) Verify(ctx context.Context, d *Delivery) error {
+	if r.spec.Body == bodyObject && !isObject(d.Body) {
+		return fmt.Errorf("%w: the body is not a JSON object, and %s sends no other", ErrMalformed, r.Name())
+	}
+	return r.verifier.Verify(ctx, d)
+}
 
 // noSecret is the Verifier of a source that has no secret yet.
 type noSecret struct{}

@@ -98,6 +98,8 @@ func refinements() map[string]node {
 		"SecretSpec.Unprefixed":   {"enum": sortedKeys(encodings)},
 		"TimestampSpec.Unit":      {"enum": sortedKeys(clockUnits)},
 		"HandshakeSpec.Method":    {"enum": methods},
+		"Spec.Body":               {"enum": []string{bodyObject}},
+		"SuccessSpec.Status":      {"minimum": 200, "maximum": 599, "not": node{"const": http.StatusGone}},
 		"AnswerSpec.Status":       {"minimum": 200, "maximum": 599, "not": node{"const": http.StatusGone}},
 	}
 }
@@ -109,6 +111,10 @@ func schemaOfType(t reflect.Type, pending *[]reflect.Type) node {
 	case kind == reflect.Struct:
 		*pending = append(*pending, t)
 		return node{"$ref": "#/$defs/" + t.Name()}
+	case t == reflect.TypeFor[SuccessSpecs]():
+		*pending = append(*pending, t.Elem())
+		one := node{"$ref": "#/$defs/" + t.Elem().Name()}
+		return node{"anyOf": []any{one, node{"type": "array", "items": one}}}
 	case t.PkgPath() != "": // one of ours, with a form of its own
 		return node{"$ref": "#/$defs/" + t.Name()}
 	case kind == reflect.Map:

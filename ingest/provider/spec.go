@@ -18,8 +18,11 @@ import (
 //	key:A|B|C        the name of the first of these keys of the item, or else
 //	                 of the JSON body, that is there
 //	otherkey:A|B     the name of the first key that is none of these
-//	body:sha256      the hex digest of the raw body; none of an empty one
-//	item:sha256      the hex digest of the item's bytes
+//	body:sha256      the hex digest of the raw body, less attempt_fields; none
+//	                 of an empty one
+//	item:sha256      the hex digest of the item's bytes, less attempt_fields
+//	delivery:sha256  the digest of the item in a batch, else that of the body,
+//	                 or of the URL's query where a GET has no body
 //	delivery:random  32 hex digits, new in every delivery: a redelivery is
 //	                 then a new event, and no event is taken for another
 //	option:NAME      what the operator gave for that option, or its default
@@ -47,14 +50,21 @@ type Spec struct {
 	Secret     SecretSpec      `yaml:"secret"`
 	Event      EventSpec       `yaml:"event"`
 	Handshakes []HandshakeSpec `yaml:"handshakes"`
+	// Body is "object" where every delivery's body is a JSON object. Any
+	// other body is then refused before its signature is looked at. A file
+	// with a handshake that computes an HMAC for whoever asks has to say so.
+	Body string `yaml:"body"`
 	// Success is the answer to a delivery that was taken, where the provider
-	// wants a certain one. Default 200 and what became of the delivery, as
-	// JSON. A body that is left out is empty.
-	Success *AnswerSpec `yaml:"success"`
+	// wants a certain one; of several, the first whose `when` holds. Default
+	// 200 and what became of the delivery, as JSON. A body that is left out
+	// is empty.
+	Success SuccessSpecs `yaml:"success"`
 	// Refused is the answer to a delivery that does not verify. Default 401
 	// and a problem detail. A body that is left out is empty.
 	Refused *AnswerSpec `yaml:"refused"`
 	Retries RetriesSpec `yaml:"retries"`
+	// AliasRetries are the retries of those aliases that differ in them.
+	AliasRetries map[string]RetriesSpec `yaml:"alias_retries"`
 	// Options are what an operator has to tell, or may, besides secrets.
 	Options map[string]OptionSpec `yaml:"options"`
 	// Samples names, by event type, files with a body to try things with.
@@ -122,8 +132,8 @@ type ListSpec struct {
 
 // TimestampSpec is where the signed time stands.
 type TimestampSpec struct {
-	// From is "signature" for an item of the list, else one or more value
-	// sources, of which the first with a value is used. One in the body
+	// From is "signature" for an item of the list, else one or more lookups,
+	// of which the first with a value is used. One in the body
 	// (json:PATH) is signed with the body.
 	From OneOrMore `yaml:"from"`
 	// Key is the item's name, with From: signature.
@@ -170,20 +180,46 @@ type MakeSpec struct {
 	Prefix OneOrMore `yaml:"prefix"`
 }
 
-// EventSpec names what happened. Of each list the first source with a value
-// is used.
+// EventSpec names what happened. Of each list the first lookup with a value is
+// used.
 type EventSpec struct {
-	// ID must be the same in every redelivery and differ between events.
+	// ID is the same in every redelivery of an event, and no two events share
+	// it. An id that names a thing (an order) and not what happened to it has
+	// to be composed with item:sha256 or body:sha256; where even equal bytes
+	// may be two events, with delivery:random. If no lookup finds an id,
+	// delivery:sha256 is used.
 	ID []string `yaml:"id"`
+	// Unique says of a lookup in ID, without a digest in it, where the
+	// provider documents that its value is one per event.
+	Unique map[string]string `yaml:"unique"`
+	// NoFallback says why a delivery in which no lookup finds an id is not an
+	// event. It is then answered 422.
+	NoFallback string `yaml:"no_fallback"`
+	// AttemptFields are the gjson paths of what may differ between two
+	// deliveries of one event, such as a count of attempts: in the item of a
+	// batch, else in the body. Digests leave them out.
+	AttemptFields []string `yaml:"attempt_fields"`
 	// Type may find nothing: the event is then untyped.
 	Type []string `yaml:"type"`
-	// Each is the json:PATH, or form:FIELD|PATH, of the list in a delivery
-	// that carries several events; json:@this where the body is the list.
-	// ID and Type are then looked up for each item, with item:PATH for what
-	// the item holds and json:PATH for what surrounds the list. The payload
-	// of an event is its item. An empty list, or an empty body, holds no
-	// event and is acknowledged; an object in place of the list is one item.
+	// Each is where the list stands in a delivery that carries several
+	// events: json:PATH; form:FIELD|PATH; lines:PATH where the body may also
+	// be JSON Lines. The PATH @this means that the body is the list. ID and
+	// Type are then looked up for each item, with item:PATH for what the item
+	// holds and json:PATH for what surrounds the list. The payload of an
+	// event is its item. An empty list, or an empty body, holds no event and
+	// is acknowledged; an object in place of the list is one item.
 	Each string `yaml:"each"`
+	// EachWhen holds, by lookup, what marks a delivery with a list: a text,
+	// "*" for anything, "" for what must not be there. Any other delivery is
+	// one event. Lookups in ID that do not look into the item are used for
+	// that one only.
+	EachWhen map[string]string `yaml:"each_when"`
+	// Split takes the items apart further, one path after the other. A|B
+	// names lists in the item. The item then stands for several: each has one
+	// element of one of the lists, and otherwise what surrounds it. Their
+	// digest, item:sha256, is that of the element alone, so that it does not
+	// matter how the provider groups them.
+	Split []string `yaml:"split"`
 	// UnsignedID says, for a scheme written in Go, that the id is not
 	// covered by the signature. Of a declared scheme that is known.
 	UnsignedID bool `yaml:"unsigned_id"`
@@ -226,11 +262,43 @@ type AnswerSpec struct {
 	Body string `yaml:"body"`
 }
 
+// SuccessSpec is an answer to deliveries of one kind.
+type SuccessSpec struct {
+	// When holds, by lookup, what marks the deliveries that are answered so: a
+	// text, "*" for anything, "" for what must not be there. Default all.
+	When map[string]string `yaml:"when"`
+	// Status is the HTTP status. Default 200.
+	Status int `yaml:"status"`
+	// Header are the headers by name.
+	Header map[string]string `yaml:"header"`
+	// Body is the body. Default none.
+	Body string `yaml:"body"`
+}
+
+// SuccessSpecs is one SuccessSpec, or a list of them.
+type SuccessSpecs []SuccessSpec
+
+// UnmarshalYAML takes either form.
+func (s *SuccessSpecs) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.SequenceNode {
+		return node.Load((*[]SuccessSpec)(s), yaml.WithKnownFields())
+	}
+	var one SuccessSpec
+	if err := node.Load(&one, yaml.WithKnownFields()); err != nil {
+		return err
+	}
+	*s = SuccessSpecs{one}
+	return nil
+}
+
 // RetriesSpec is what the provider does about an answer it does not like.
 type RetriesSpec struct {
-	// For is how long after the first attempt it still redelivers, by
-	// itself or by a button that people press.
+	// For is how long after the first attempt it still redelivers by itself.
+	// Left out where it never does.
 	For Duration `yaml:"for"`
+	// ByHand is how long after the first attempt a person can still have an
+	// event delivered again, by a button or a call of the API.
+	ByHand Duration `yaml:"by_hand"`
 	// AcknowledgeWithin is how long it waits for an answer.
 	AcknowledgeWithin Duration `yaml:"acknowledge_within"`
 }

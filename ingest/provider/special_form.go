@@ -1,9 +1,12 @@
 package provider
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,6 +27,59 @@ func formBody(d *Delivery) (url.Values, error) {
 		return nil, fmt.Errorf("%w: the body is not a form", ErrMalformed)
 	}
 	return form, nil
+}
+
+// What a multipart form may hold. A mail with all its headers and attachments
+// has less than a hundred parts.
+const (
+	maxParts     = 1000
+	maxPartField = 1 << 20 // bytes of a field that is no file
+)
+
+// formFields returns the fields of a form, of either kind, without files. A form
+// with a mistake in it keeps the fields before that; a body that is no form has
+// none.
+func formFields(d *Delivery) url.Values {
+	mediaType, parameters, _ := mime.ParseMediaType(d.Header.Get("Content-Type"))
+	switch mediaType {
+	case formType:
+		form, _ := url.ParseQuery(string(d.Body))
+		return form
+	case multipartType:
+		return multipartFields(d.Body, parameters["boundary"])
+	default:
+		return url.Values{}
+	}
+}
+
+func multipartFields(body []byte, boundary string) url.Values {
+	fields := url.Values{}
+	if boundary == "" {
+		return fields
+	}
+	reader := multipart.NewReader(bytes.NewReader(body), boundary)
+	for range maxParts {
+		part, err := reader.NextRawPart()
+		if err != nil {
+			break
+		}
+		if part.FormName() == "" || part.FileName() != "" {
+			continue
+		}
+		value, err := io.ReadAll(io.LimitReader(part, maxPartField+1))
+		if err != nil {
+			break
+		}
+		if len(value) <= maxPartField {
+			fields.Add(part.FormName(), string(value))
+		}
+	}
+	return fields
+}
+
+func isMultipart(h http.Header) bool {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && mediaType == multipartType
 }
 
 func isForm(h http.Header) bool {

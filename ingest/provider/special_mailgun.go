@@ -15,8 +15,9 @@ import (
 // sends a delivery again, in case it does so under the first time.
 const mailgunTolerance = 9 * time.Hour
 
-// mailgun signs a time and a random token, and sends both beside the event,
-// as "signature" of a JSON body or as three fields of a form.
+// mailgun signs a time and a random token, and sends both beside the event, as
+// "signature" of a JSON body or as three fields of a form, which is a multipart
+// one where a mail has attachments.
 //
 // The event itself is not signed. Whoever has seen one delivery can make up
 // others within the tolerance, so the sender has to be known otherwise too:
@@ -84,7 +85,7 @@ func (v mailgunVerifier) Sign(d *Delivery) error {
 // readMailgun returns the parts of the signature, "" for one that is not
 // there.
 func readMailgun(d *Delivery) (mailgunSignature, error) {
-	if isForm(d.Header) {
+	if isForm(d.Header) || isMultipart(d.Header) {
 		return readMailgunForm(d)
 	}
 	body, err := membersOf("the body", d.Body)
@@ -103,10 +104,7 @@ func readMailgun(d *Delivery) (mailgunSignature, error) {
 }
 
 func readMailgunForm(d *Delivery) (sent mailgunSignature, err error) {
-	form, err := formBody(d)
-	if err != nil {
-		return sent, err
-	}
+	form := formFields(d)
 	for name, target := range map[string]*string{
 		"timestamp": &sent.timestamp, "token": &sent.token, "signature": &sent.signature,
 	} {

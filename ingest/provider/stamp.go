@@ -10,10 +10,14 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 )
 
-const formType = "application/x-www-form-urlencoded"
+const (
+	formType      = "application/x-www-form-urlencoded"
+	multipartType = "multipart/form-data"
+)
 
 // Sample returns a body to try the provider with, for the given event type or,
 // if that is "", the first type by name. known lists the types there are.
@@ -46,11 +50,10 @@ func SampleDelivery(target string, body []byte) *Delivery {
 // hash it goes into the body as something to hash. So the same id makes the
 // same event again, and another makes another.
 func (r *Receiver) Stamp(d *Delivery, id, eventType string) error {
-	if _, sample := r.samples[eventType]; sample && len(r.types) == 0 {
-		eventType = "" // the sample goes by a name of ours
-	}
 	if _, now := r.names(d); eventType != "" && now != eventType {
-		if err := putFirst(r.here(r.types), d, eventType); err != nil {
+		// A sample without a type goes by a name of ours.
+		_, sample := r.samples[eventType]
+		if err := putFirst(r.here(d, r.types), d, eventType); err != nil && !(sample && now == "") {
 			return fmt.Errorf("event type: %w", err)
 		}
 	}
@@ -80,7 +83,7 @@ func (r *Receiver) stampID(d *Delivery, id string) error {
 		*d = trial
 		return true
 	}
-	lookups := r.here(r.ids)
+	lookups := r.here(d, r.ids)
 	for _, s := range flat(lookups) {
 		if try(s, id, func(now string) bool { return strings.Contains(now, id) }) {
 			return nil
@@ -97,7 +100,7 @@ func (r *Receiver) stampID(d *Delivery, id string) error {
 	}
 	for _, name := range []string{"item:", "json:", "form:"} {
 		s, _ := parseLookup(name + "hookyard_sample") // a plain name always parses
-		if try(r.here([]lookup{s})[0], id, another) {
+		if try(r.here(d, []lookup{s})[0], id, another) {
 			return nil
 		}
 	}
@@ -145,37 +148,42 @@ func (r *Receiver) names(d *Delivery) (id, eventType string) {
 		}
 		return "", ""
 	}
-	v := &view{Delivery: d, options: r.binding.Options}
-	if r.each != nil {
+	v := r.view(d)
+	if r.isBatch(v) {
 		if items, err := r.each.items(v); err == nil && len(items) > 0 {
-			v.item = items[0].Raw
+			v.item, v.element = items[0].text, items[0].element
 		}
 	}
-	id, _ = firstOf(r.ids, v)
 	eventType, _ = firstOf(r.types, v)
+	id, _ = r.idOf(v, eventType)
 	return id, eventType
 }
 
 // here returns the lookups with those that look into an item looking into the
-// first one of the list.
-func (r *Receiver) here(lookups []lookup) []lookup {
-	if r.each == nil {
+// first one of the delivery's list.
+func (r *Receiver) here(d *Delivery, lookups []lookup) []lookup {
+	if !r.isBatch(r.view(d)) {
 		return lookups
 	}
 	moved := make([]lookup, len(lookups))
-	for i, s := range lookups {
-		if moved[i] = r.each.first(s); s.kind == "" {
-			moved[i].parts = r.here(s.parts)
+	for i, l := range lookups {
+		if moved[i] = r.each.first(d, l); l.kind == "" {
+			moved[i].parts = r.here(d, l.parts)
 		}
 	}
 	return moved
 }
 
-func (b *batch) first(l lookup) lookup {
+func (b *batch) first(d *Delivery, l lookup) lookup {
 	if l.kind != "item" {
 		return l
 	}
-	path := "0." + l.arg
+	// An object may stand in the place of the list.
+	isList := b.field != "" || gjson.GetBytes(d.Body, b.path).IsArray()
+	path := l.arg
+	if isList {
+		path = "0." + path
+	}
 	if b.path != "@this" {
 		// The first list of several that are strung together will do.
 		path = strings.NewReplacer(".#.", ".0.", "|@flatten", "").Replace(b.path) + "." + path
@@ -223,6 +231,9 @@ func (l lookup) put(d *Delivery, value string) error {
 	case "query":
 		putQuery(d, l.arg, value)
 	case "json":
+		if len(d.Body) > 0 && !validJSON(string(d.Body)) {
+			return fmt.Errorf("%s cannot be written: the body is not JSON", l)
+		}
 		body, err := sjson.SetBytes(d.Body, onlyIf.ReplaceAllString(l.arg, ""), value)
 		if err != nil {
 			return fmt.Errorf("%s cannot be written: %w", l, err)

@@ -191,7 +191,7 @@ func (v vector) outcome(r *provider.Receiver, d *provider.Delivery, err error) *
 		return &provider.Answer{Status: http.StatusUnauthorized, Refused: true}
 	}
 	if events, err := r.Identify(d); err == nil && len(events) == 0 {
-		return r.Success()
+		return r.Success(d)
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 package provider
 
 import (
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
 	"unsafe"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
 )
 
 // view is a Delivery with what has been parsed out of it so far, and what its
@@ -20,6 +22,10 @@ type view struct {
 	mac       []byte // the secret of {hmac-…}
 	granted   string // for {granted}
 	item      string // one of a batch, as JSON; "" outside a batch
+	element   string // what the item's digest is of; see EventSpec.Split
+
+	attemptFields []string // that digests leave out
+	bodySum       string   // the body's digest, once it is known
 
 	read        bool   // whether text and valid are set
 	text        string // the body's bytes, and so is what is found in them
@@ -38,13 +44,55 @@ func (v *view) json() (text string, ok bool) {
 	return v.text, v.valid
 }
 
+// bodyDigest is the digest of the body less the attempt fields. In a batch
+// those are the item's, and the body is taken as it is.
+func (v *view) bodyDigest() string {
+	if v.bodySum == "" {
+		if text, valid := v.json(); valid && v.item == "" {
+			v.bodySum = hexSHA256([]byte(without(text, v.attemptFields)))
+		} else {
+			v.bodySum = hexSHA256(v.Body)
+		}
+	}
+	return v.bodySum
+}
+
+// itemDigest is the digest of the item less the attempt fields.
+func (v *view) itemDigest() string { return hexSHA256([]byte(without(v.element, v.attemptFields))) }
+
+// deliveryDigest is the digest of what the delivery carries.
+func (v *view) deliveryDigest() (string, bool) {
+	switch {
+	case v.item != "":
+		return v.itemDigest(), true
+	case len(v.Body) > 0:
+		return v.bodyDigest(), true
+	case v.Method == http.MethodGet:
+		_, query, _ := strings.Cut(v.URL, "?")
+		query, _, _ = strings.Cut(query, "#")
+		return hexSHA256([]byte(query)), query != ""
+	default:
+		return "", false
+	}
+}
+
+// without returns a JSON text without the values at the paths. The rest of it
+// stays byte for byte.
+func without(text string, paths []string) string {
+	for _, path := range paths {
+		if !gjson.Get(text, path).Exists() {
+			continue
+		}
+		if rest, err := sjson.Delete(text, path); err == nil {
+			text = rest
+		}
+	}
+	return text
+}
+
 func (v *view) formField(name string) (string, bool) {
 	if v.form == nil {
-		v.form = url.Values{}
-		if mediaType, _, _ := mime.ParseMediaType(v.Header.Get("Content-Type")); mediaType == "application/x-www-form-urlencoded" {
-			// A form with a mistake in it keeps the fields that parse.
-			v.form, _ = url.ParseQuery(string(v.Body))
-		}
+		v.form = formFields(v.Delivery)
 	}
 	return first(v.form, name)
 }
