@@ -46,6 +46,10 @@ type Event struct {
 	// type. The edge records it, so that a later change of the config cannot
 	// change how a run replays.
 	Unhandled Unhandled `json:"unhandled,omitempty"`
+	// Local names the Activities whose first attempt is made where the
+	// Workflow runs. The edge records it, so that a later change of the config
+	// cannot change how a run replays.
+	Local []string `json:"local,omitempty"`
 	// Held is set where the edge knew the source to be paused: the run then
 	// waits before its Workflow's function is entered, until the pause ends.
 	Held bool `json:"held,omitempty"`

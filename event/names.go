@@ -40,14 +40,16 @@ const (
 	ReasonUnhandled   ParkReason = "unhandled"   // no Workflow handles the event's type
 	ReasonPanic       ParkReason = "panic"       // the Workflow's code panicked
 	ReasonFailed      ParkReason = "failed"      // the Workflow returned an error, or a step failed in another way
-	ReasonPaused      ParkReason = "paused"      // the run is held, because its source is paused; nothing failed
+	// ReasonUnregistered: no worker that polls the Task Queue has the Activity.
+	ReasonUnregistered ParkReason = "unregistered"
+	ReasonPaused       ParkReason = "paused" // the run is held, because its source is paused; nothing failed
 )
 
 // ParkReasons lists the reasons of parked runs. ReasonPaused, which only held
 // runs have, is not among them.
 func ParkReasons() []ParkReason {
 	return []ParkReason{
-		ReasonExhausted, ReasonPermanent, ReasonTimeout, ReasonUndecodable, ReasonUnhandled, ReasonPanic, ReasonFailed,
+		ReasonExhausted, ReasonPermanent, ReasonTimeout, ReasonUndecodable, ReasonUnhandled, ReasonPanic, ReasonFailed, ReasonUnregistered,
 	}
 }
 
@@ -81,6 +83,10 @@ const (
 	ErrorDiscarded = "Discarded"   // a person discarded the event
 	ErrorExpired   = "ParkExpired" // the run was parked for longer than park_for
 )
+
+// ErrorUnregistered is the type of the error of an Activity that no worker has
+// registered. A step that fails with it parks as ReasonUnregistered.
+const ErrorUnregistered = "Unregistered"
 
 // WholeWorkflow is the name of the step that stands for the Workflow's function
 // as a whole.

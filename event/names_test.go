@@ -14,7 +14,7 @@ import (
 func TestNames(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []string{"HookSource", "HookEventType", "HookState", "HookParkReason"}, event.SearchAttributes())
-	require.Equal(t, []event.ParkReason{"exhausted", "permanent", "timeout", "undecodable", "unhandled", "panic", "failed"}, event.ParkReasons())
+	require.Equal(t, []event.ParkReason{"exhausted", "permanent", "timeout", "undecodable", "unhandled", "panic", "failed", "unregistered"}, event.ParkReasons())
 	require.Equal(t, []string{
 		"parked", "held", "unhandled", "paused", "resume", "resolve", "discard", "amend",
 		"ReportParked", "PauseOpen", "hookyard.alerts", "hookyard/alerts/stripe",

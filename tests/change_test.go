@@ -17,6 +17,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/tests/harness"
 	"github.com/hookyard/hookyard/tests/peers"
@@ -222,7 +223,7 @@ func TestPause(t *testing.T) {
 	require.NotContains(t, s.run("parked"), "evt_0", "a held run waits for nobody")
 	require.Contains(t, s.run("parked", "--held"), "stripe:evt_0")
 	require.Contains(t, s.details("stripe:evt_0"), "### Held: source \"stripe\" is paused")
-	require.Equal(t, map[string]int{parking.PauseActivity: 1}, s.scheduled("stripe:evt_0"), "no alert")
+	require.Equal(t, map[string]int{event.PauseActivity: 1}, s.scheduled("stripe:evt_0"), "no alert")
 
 	peers.NewMailServerAt(t, s.smtp, nil)
 	s.run("resume", "stripe:evt_before")
@@ -238,7 +239,7 @@ func TestPause(t *testing.T) {
 	s.logged("no longer paused")
 	s.accept("stripe", "stripe", "evt_after", "", invoicePaid)
 	s.completed("stripe:evt_after")
-	require.NotContains(t, s.scheduled("stripe:evt_after"), parking.PauseActivity)
+	require.NotContains(t, s.scheduled("stripe:evt_after"), event.PauseActivity)
 }
 
 // TestPauseEndsUnseen ends a pause while the runs that it holds have
@@ -284,7 +285,7 @@ func TestReplayCommand(t *testing.T) {
 		s.parked("stripe:" + id)
 	}
 	s.accept("stripe", "stripe", "evt_other", "invoice.created", `{"id":"","type":"invoice.created"}`)
-	s.signal("stripe:evt_closed", parking.SignalResolve, parking.Resolve{By: "ada", Why: "a test"})
+	s.signal("stripe:evt_closed", event.SignalResolve, parking.Resolve{By: "ada", Why: "a test"})
 	s.completed("stripe:evt_closed")
 	harness.Eventually(t, "it is listed as closed", func() bool { return s.count(`ExecutionStatus="Completed" AND HookSource="stripe"`) >= 1 })
 	require.Regexp(t, `(\d) of \d runs replayed\.`, s.run("replay"))

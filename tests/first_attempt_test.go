@@ -10,7 +10,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 
-	"github.com/hookyard/hookyard/internal/worker/parking"
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/tests/peers"
 )
 
@@ -37,7 +37,7 @@ func TestFirstAttemptThenParked(t *testing.T) {
 	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 	step := s.parked("stripe:evt_1").Steps[0]
 	require.Equal(t, "SendReceipt", step.Name)
-	require.Equal(t, parking.ReasonExhausted, step.Reason)
+	require.Equal(t, event.ReasonExhausted, step.Reason)
 	require.Equal(t, 3, step.Attempts)
 	require.Equal(t, map[string]int{"SendReceipt": 1, "ReportParked": 1}, s.scheduled("stripe:evt_1"))
 	require.Contains(t, s.run("parked", "show", "stripe:evt_1"), "connection refused")

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/tests/harness"
 	"github.com/hookyard/hookyard/tests/peers"
@@ -41,7 +42,7 @@ func (s *system) memo(workflowID string) parking.Parked {
 	described, err := s.client.DescribeWorkflowExecution(s.t.Context(), workflowID, "")
 	require.NoError(s.t, err)
 	var memo parking.Parked
-	if p := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[parking.MemoKey]; p != nil {
+	if p := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[event.ParkedMemo]; p != nil {
 		require.NoError(s.t, converter.GetDefaultDataConverter().FromPayload(p, &memo))
 	}
 	return memo
@@ -64,7 +65,7 @@ func (s *system) details(workflowID string) string {
 	require.NoError(s.t, err)
 	var metadata sdkpb.WorkflowMetadata
 	require.NoError(s.t, value.Get(&metadata))
-	for _, name := range []string{parking.SignalResume, parking.SignalResolve, parking.SignalDiscard} {
+	for _, name := range []string{event.SignalResume, event.SignalResolve, event.SignalDiscard} {
 		found := false
 		for _, d := range metadata.GetDefinition().GetSignalDefinitions() {
 			found = found || d.GetName() == name && d.GetDescription() != ""
@@ -87,21 +88,21 @@ func TestParkAndResume(t *testing.T) {
 	require.Len(t, memo.Steps, 1)
 	step := memo.Steps[0]
 	require.Equal(t, "SendReceipt", step.Name)
-	require.Equal(t, parking.ReasonExhausted, step.Reason)
+	require.Equal(t, event.ReasonExhausted, step.Reason)
 	require.Equal(t, 3, step.Attempts)
 	require.Contains(t, step.Error, "connection refused")
 	require.Equal(t, []string{"evt_1"}, s.payments())
-	require.Contains(t, s.details("stripe:evt_1"), "### Parked at SendReceipt: exhausted")
+	require.Contains(t, s.details("stripe:evt_1"), "### Parked at `SendReceipt`: exhausted")
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 
 	_ = s.Stop(syscall.SIGKILL)
 	taken := peers.NewMailServerAt(t, s.smtp, nil)
 	s.serve()
-	s.signal("stripe:evt_1", parking.SignalResume, parking.Resume{By: "ada", Why: "the mail server is back"})
+	s.signal("stripe:evt_1", event.SignalResume, parking.Resume{By: "ada", Why: "the mail server is back"})
 	s.completed("stripe:evt_1")
 	require.Len(t, taken.Mails(), 1)
 	require.Equal(t, []string{"evt_1"}, s.payments())
-	require.Contains(t, s.details("stripe:evt_1"), "resume by ada: the mail server is back")
+	require.Contains(t, s.details("stripe:evt_1"), "resume by `ada`: `the mail server is back`")
 	harness.Eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked"`) == 0 })
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
 
@@ -116,14 +117,14 @@ func TestHandRepairs(t *testing.T) {
 	t.Run("resolve", func(t *testing.T) {
 		s.accept("stripe", "stripe", "evt_r", "", invoicePaid)
 		s.parked("stripe:evt_r")
-		s.signal("stripe:evt_r", parking.SignalResolve, parking.Resolve{By: "ada", Why: "sent by hand"})
+		s.signal("stripe:evt_r", event.SignalResolve, parking.Resolve{By: "ada", Why: "sent by hand"})
 		s.completed("stripe:evt_r")
 	})
 
 	t.Run("discard", func(t *testing.T) {
 		s.accept("stripe", "stripe", "evt_d", "", invoicePaid)
 		s.parked("stripe:evt_d")
-		s.signal("stripe:evt_d", parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test order"})
+		s.signal("stripe:evt_d", event.SignalDiscard, parking.Discard{By: "ada", Why: "a test order"})
 		harness.Eventually(t, "it is closed as failed", func() bool {
 			return s.statusOf("stripe:evt_d") == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
 		})
@@ -136,8 +137,8 @@ func TestHandRepairs(t *testing.T) {
 		const bad = `{"id":"","type":"invoice.paid","created":1767225600,"data":{"object":{"id":"in_1","amount_paid":"49.00","currency":"eur"}}}`
 		s.accept("stripe", "stripe", "evt_a", "", bad)
 		memo := s.parked("stripe:evt_a")
-		require.Equal(t, parking.WholeWorkflow, memo.Steps[0].Name)
-		require.Equal(t, parking.ReasonUndecodable, memo.Steps[0].Reason)
+		require.Equal(t, event.WholeWorkflow, memo.Steps[0].Name)
+		require.Equal(t, event.ReasonUndecodable, memo.Steps[0].Reason)
 
 		_, err := s.amend("stripe:evt_a", `{"data":[]}`)
 		require.ErrorContains(t, err, "does not fit")
@@ -154,7 +155,7 @@ func TestHandRepairs(t *testing.T) {
 
 func (s *system) amend(workflowID, payload string) (outcome string, err error) {
 	handle, err := s.client.UpdateWorkflow(s.t.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: workflowID, UpdateName: parking.UpdateAmend, WaitForStage: client.WorkflowUpdateStageCompleted,
+		WorkflowID: workflowID, UpdateName: event.UpdateAmend, WaitForStage: client.WorkflowUpdateStageCompleted,
 		Args: []any{parking.Amend{Payload: json.RawMessage(payload), By: "ada"}},
 	})
 	if err != nil {
@@ -169,14 +170,14 @@ func TestWholeWorkflowResumed(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), "\nsources:\n  stripe: {provider: stripe, secrets: [env:SECRET]}\n")
 	s.accept("stripe", "stripe", "evt_1", "charge.failed", invoicePaid)
-	require.Equal(t, parking.ReasonUnhandled, s.parked("stripe:evt_1").Steps[0].Reason)
+	require.Equal(t, event.ReasonUnhandled, s.parked("stripe:evt_1").Steps[0].Reason)
 
 	first := s.latest("stripe:evt_1")
-	s.signal("stripe:evt_1", parking.SignalResume, nil)
+	s.signal("stripe:evt_1", event.SignalResume, nil)
 	harness.Eventually(t, "it parks anew, in a new run", func() bool { return s.latest("stripe:evt_1") != first })
 	s.parked("stripe:evt_1")
 	harness.Eventually(t, "the run before is not listed as parked", func() bool { return s.count(`HookState="parked"`) == 1 })
-	s.signal("stripe:evt_1", parking.SignalResolve, parking.Resolve{})
+	s.signal("stripe:evt_1", event.SignalResolve, parking.Resolve{})
 	s.completed("stripe:evt_1")
 }
 
@@ -199,7 +200,7 @@ sources:
 	_, err := s.client.WorkflowService().StartBatchOperation(t.Context(), &workflowservice.StartBatchOperationRequest{
 		Namespace: "default", JobId: "resume", Reason: "the service is back", VisibilityQuery: `HookState="parked"`,
 		Operation: &workflowservice.StartBatchOperationRequest_SignalOperation{
-			SignalOperation: &batchpb.BatchOperationSignal{Signal: parking.SignalResume},
+			SignalOperation: &batchpb.BatchOperationSignal{Signal: event.SignalResume},
 		},
 	})
 	require.NoError(t, err)
@@ -236,7 +237,7 @@ func TestDeployedFix(t *testing.T) {
 	require.NoError(t, s.Stop(syscall.SIGTERM))
 	s.program = programs.Hookyard
 	s.serve()
-	s.signal("stripe:evt_1", parking.SignalResume, parking.Resume{By: "ada", Why: "there is a template now"})
+	s.signal("stripe:evt_1", event.SignalResume, parking.Resume{By: "ada", Why: "there is a template now"})
 	s.completed("stripe:evt_1")
 	require.Equal(t, 1, s.mails())
 	require.Equal(t, []string{"evt_1"}, s.payments())

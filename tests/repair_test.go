@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 
-	"github.com/hookyard/hookyard/internal/worker/parking"
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/tests/harness"
 	"github.com/hookyard/hookyard/tests/peers"
 )
@@ -117,9 +117,9 @@ func (s *system) signals(workflowID string) int {
 	n := 0
 	history := s.client.GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for history.HasNext() {
-		event, err := history.Next()
+		e, err := history.Next()
 		require.NoError(s.t, err)
-		if event.GetWorkflowExecutionSignaledEventAttributes().GetSignalName() == parking.SignalResume {
+		if e.GetWorkflowExecutionSignaledEventAttributes().GetSignalName() == event.SignalResume {
 			n++
 		}
 	}

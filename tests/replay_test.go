@@ -10,8 +10,10 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
+	"go.temporal.io/sdk/interceptor"
 	sdkworker "go.temporal.io/sdk/worker"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/tests/harness"
@@ -35,7 +37,7 @@ func TestReplay(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			replayer, err := sdkworker.NewWorkflowReplayerWithOptions(sdkworker.WorkflowReplayerOptions{
-				Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{}),
+				Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{})},
 			})
 			require.NoError(t, err)
 			require.NoError(t, worker.Register(replayer, examples()))
@@ -99,14 +101,14 @@ func recordParks(t *testing.T) {
 	resumed := park("evt_resumed", invoicePaid)
 	undecodable := park("evt_undecodable", `{"id":"","type":"invoice.paid","data":[]}`)
 	s.store(resumed, "parked")
-	s.signal(resolved, parking.SignalResolve, parking.Resolve{By: "ada", Why: "by hand"})
+	s.signal(resolved, event.SignalResolve, parking.Resolve{By: "ada", Why: "by hand"})
 	s.completed(resolved)
 	s.store(resolved, "parked.resolved")
-	s.signal(discarded, parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test"})
+	s.signal(discarded, event.SignalDiscard, parking.Discard{By: "ada", Why: "a test"})
 	harness.Eventually(t, "it is closed", func() bool { return s.statusOf(discarded) == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED })
 	s.store(discarded, "parked.discarded")
 	peers.NewMailServerAt(t, s.smtp, nil)
-	s.signal(resumed, parking.SignalResume, parking.Resume{By: "ada", Why: "mail is back"})
+	s.signal(resumed, event.SignalResume, parking.Resume{By: "ada", Why: "mail is back"})
 	s.completed(resumed)
 	s.store(resumed, "parked.resumed")
 
@@ -132,7 +134,7 @@ func recordHeld(t *testing.T) {
 	require.NoError(t, s.client.TerminateWorkflow(t.Context(), "hookyard/pause/stripe", "", "a test"))
 	s.accept("stripe", "stripe", "evt_3", "", invoicePaid)
 	s.completed("stripe:evt_3")
-	require.Contains(t, s.scheduled("stripe:evt_3"), parking.PauseActivity, "the edge knew of the end already; record again")
+	require.Contains(t, s.scheduled("stripe:evt_3"), event.PauseActivity, "the edge knew of the end already; record again")
 	s.store("stripe:evt_3", "held.too_late")
 	s.run("pause", "stripe", "--by", "ada", "--why", "a test", "--config", s.config())
 	s.run("unpause", "stripe", "--by", "ada")

@@ -102,16 +102,14 @@ func checkAlerts(cfg *config.Config) (mistakes []config.Mistake) {
 	return mistakes
 }
 
-// openAlerts returns the Activities that tell of parked runs.
-func openAlerts(cfg *config.Config, c alert.AlertClient, namespace string) (*alert.Alerts, error) {
+// alertConfig is what the config says of alerts about parked runs.
+func alertConfig(cfg *config.Config, namespace string) (*alert.Config, error) {
 	channels, err := openChannels(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &alert.Alerts{
+	return &alert.Config{
 		Channels:      channels,
-		Client:        c,
-		TaskQueue:     cfg.Temporal.TaskQueue,
 		DigestEvery:   cfg.Alerts.DigestEvery,
 		EscalateAfter: cfg.Alerts.EscalateAfter,
 		Links:         alert.Links{WebUI: cfg.Alerts.WebUI, Namespace: namespace},

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
@@ -148,7 +149,7 @@ func (o *operator) amend(ctx context.Context, r eventRun, payload []byte) (said 
 	handle, err := o.client.UpdateWorkflow(waiting, client.UpdateWorkflowOptions{
 		WorkflowID:   r.ID,
 		RunID:        r.RunID, // the one that was looked at
-		UpdateName:   parking.UpdateAmend,
+		UpdateName:   event.UpdateAmend,
 		Args:         []any{input},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -37,5 +38,5 @@ func (discard) do(ctx context.Context, o *operator, r eventRun) (string, error) 
 	if err := needParked(r, ""); err != nil {
 		return "", err
 	}
-	return "discarded", o.signal(ctx, r, parking.SignalDiscard, parking.Discard{By: o.by, Why: o.why})
+	return "discarded", o.signal(ctx, r, event.SignalDiscard, parking.Discard{By: o.by, Why: o.why})
 }

@@ -40,7 +40,7 @@ func newEventRun(info *workflowpb.WorkflowExecutionInfo) eventRun {
 	attributes := info.GetSearchAttributes().GetIndexedFields()
 	r.Source, _ = decoded[string](attributes[event.SourceAttribute])
 	r.EventType, _ = decoded[string](attributes[event.TypeAttribute])
-	parked, _ := decoded[parking.Parked](info.GetMemo().GetFields()[parking.MemoKey])
+	parked, _ := decoded[parking.Parked](info.GetMemo().GetFields()[event.ParkedMemo])
 	r.Steps = parked.Steps
 	return r
 }
@@ -58,7 +58,7 @@ func (r eventRun) open() bool { return r.Status == enumspb.WORKFLOW_EXECUTION_ST
 func (r eventRun) parked() bool { return r.open() && len(r.Steps) > 0 }
 
 // held reports a run that waits for the end of a pause.
-func (r eventRun) held() bool { return r.parked() && r.Steps[0].Reason == parking.ReasonPaused }
+func (r eventRun) held() bool { return r.parked() && r.Steps[0].Reason == event.ReasonPaused }
 
 // stoppedAt is when the run came to a stop: when it closed or, in an open run,
 // since when its oldest parked step is parked.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // filter says which runs are meant. The zero filter means all of them.
@@ -30,14 +29,23 @@ func filterFlagNames() []string { return []string{"source", "type", "reason", "o
 func filterFlags(cmd *cobra.Command, f *filter) {
 	cmd.Flags().StringVar(&f.source, "source", "", "only runs of this source")
 	cmd.Flags().StringVar(&f.eventType, "type", "", "only runs of this event type; * stands for anything, as in \"invoice.*\"")
-	cmd.Flags().StringVar(&f.reason, "reason", "", "only runs whose first parked step has this reason: "+strings.Join(parking.Reasons(), ", "))
+	cmd.Flags().StringVar(&f.reason, "reason", "", "only runs whose first parked step has this reason: "+strings.Join(reasons(), ", "))
 	cmd.Flags().DurationVar(&f.olderThan, "older-than", 0, "only runs that have been parked for so long, such as 90m or 48h")
+}
+
+// reasons lists the reasons of parked runs.
+func reasons() []string {
+	var names []string
+	for _, r := range event.ParkReasons() {
+		names = append(names, string(r))
+	}
+	return names
 }
 
 // check finds what would silently fit no run.
 func (f filter) check() error {
-	if f.reason != "" && !slices.Contains(parking.Reasons(), f.reason) {
-		return usageError{fmt.Errorf("--reason %q: there is no such reason%s", f.reason, config.Suggest(f.reason, parking.Reasons()))}
+	if f.reason != "" && !slices.Contains(reasons(), f.reason) {
+		return usageError{fmt.Errorf("--reason %q: there is no such reason%s", f.reason, config.Suggest(f.reason, reasons()))}
 	}
 	if f.olderThan < 0 {
 		return usageError{fmt.Errorf("--older-than %s: want a time span, such as 90m", f.olderThan)}
@@ -51,11 +59,11 @@ func (f filter) check() error {
 // query is the filter as Temporal's visibility takes it. What that cannot say
 // is left to takes.
 func (f filter) query() string {
-	state := parking.StateParked
+	state := event.StateParked
 	if f.held {
-		state = parking.StateHeld
+		state = event.StateHeld
 	}
-	conditions := []string{equals(parking.StateAttribute, state), equals("ExecutionStatus", "Running")}
+	conditions := []string{equals(event.StateAttribute, state), equals("ExecutionStatus", "Running")}
 	if f.failed {
 		// Other programs may have failed runs in the namespace, too.
 		conditions = []string{equals("ExecutionStatus", "Failed"), event.SourceAttribute + " IS NOT NULL"}
@@ -67,7 +75,7 @@ func (f filter) query() string {
 		conditions = append(conditions, equals(event.TypeAttribute, f.eventType))
 	}
 	if f.reason != "" {
-		conditions = append(conditions, equals(parking.ReasonAttribute, f.reason))
+		conditions = append(conditions, equals(event.ReasonAttribute, f.reason))
 	}
 	return strings.Join(conditions, " AND ")
 }

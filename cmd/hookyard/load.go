@@ -73,8 +73,8 @@ func checkForward(cfg *config.Config) (mistakes []config.Mistake) {
 }
 
 // policies are the config's Retry Policies as the worker takes them.
-func policies(cfg *config.Config) *worker.Policies {
-	p := &worker.Policies{Default: policy(cfg.DefaultRetry), ByActivity: map[string]worker.Policy{}}
+func policies(cfg *config.Config) worker.PolicySet {
+	p := worker.PolicySet{Entries: worker.Entries{Default: policy(cfg.DefaultRetry), ByActivity: map[string]worker.Policy{}}}
 	for name, retry := range cfg.Retry {
 		p.ByActivity[name] = policy(retry)
 	}

@@ -8,12 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookyard/hookyard/event"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-
-	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // parkedGauge tells how many runs of each source are parked and since when the
@@ -36,7 +35,7 @@ type parkedRuns struct {
 
 // parkedQuery finds what waits for a person. Runs that are held because their
 // source is paused wait for nobody, and are in another state.
-const parkedQuery = parking.StateAttribute + `="` + parking.StateParked + `" AND ExecutionStatus="Running"`
+const parkedQuery = event.StateAttribute + `="` + event.StateParked + `" AND ExecutionStatus="Running"`
 
 const (
 	// parkedEvery is how often Temporal is asked, at most.

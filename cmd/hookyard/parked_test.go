@@ -22,7 +22,7 @@ func TestParkedList(t *testing.T) {
 	fake.pageSize = 1
 	fake.park(t, "stripe:1", stepParked("B", parkedAt.Add(time.Hour)))
 	fake.park(t, "stripe:2", stepParked("A", parkedAt.Add(2*time.Hour)), parking.Step{
-		Name: "SendReceipt#2", Reason: parking.ReasonPermanent, Since: parkedAt, Started: parkedAt,
+		Name: "SendReceipt#2", Reason: event.ReasonPermanent, Since: parkedAt, Started: parkedAt,
 		Error: "550 no\x1b[31m such\n\tuser " + strings.Repeat("é", 100),
 	})
 	runs, err := fake.operator().list(t.Context(), filter{source: "stripe"})
@@ -84,11 +84,11 @@ func TestRepairRefuses(t *testing.T) {
 func TestDeeds(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
-	h.signal(parking.SignalResume, nil)
-	h.signal(parking.SignalResolve, parking.Resolve{Step: "A", By: "ada", Why: "by\nhand"})
+	h.signal(event.SignalResume, nil)
+	h.signal(event.SignalResolve, parking.Resolve{Step: "A", By: "ada", Why: "by\nhand"})
 	request := &updatepb.Request{
 		Meta:  &updatepb.Meta{UpdateId: "u1", Identity: "a program"},
-		Input: &updatepb.Input{Name: parking.UpdateAmend, Args: &commonpb.Payloads{Payloads: []*commonpb.Payload{encoded(t, parking.Amend{By: "bob", Why: "a typo"})}}},
+		Input: &updatepb.Input{Name: event.UpdateAmend, Args: &commonpb.Payloads{Payloads: []*commonpb.Payload{encoded(t, parking.Amend{By: "bob", Why: "a typo"})}}},
 	}
 	h.add(&historypb.HistoryEvent{
 		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED,

@@ -15,13 +15,13 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker"
-	"github.com/hookyard/hookyard/internal/worker/alert"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -141,7 +141,7 @@ func (f replayFlags) ours() string {
 	if f.query != "" {
 		return "(" + f.query + ")"
 	}
-	return fmt.Sprintf("(%s IS NOT NULL OR WorkflowType IN (%q, %q))", event.SourceAttribute, alert.AlertWorkflow, event.PauseWorkflow)
+	return fmt.Sprintf("(%s IS NOT NULL OR WorkflowType IN (%q, %q))", event.SourceAttribute, event.AlertWorkflow, event.PauseWorkflow)
 }
 
 // findings is what became of the replays.
@@ -197,7 +197,7 @@ func (f *findings) note(in *map[string]string, name string, err error) {
 func replayHistory(handlers []worker.Handler, r eventRun, events []*historypb.HistoryEvent) error {
 	replayer, err := sdkworker.NewWorkflowReplayerWithOptions(sdkworker.WorkflowReplayerOptions{
 		// Policies are no part of what a replay compares.
-		Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{Fits: worker.Fits(handlers)}),
+		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{Parking: parking.Options{Fits: worker.Fits(handlers)}})},
 	})
 	if err != nil {
 		return err

@@ -8,13 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/spf13/cobra"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
-
-	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 func resetCommand(env environment) *cobra.Command {
@@ -85,7 +84,7 @@ func (a reset) do(ctx context.Context, o *operator, r eventRun) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if a.bulk && closedAs(events) == parking.TypeDiscarded {
+	if a.bulk && closedAs(events) == event.ErrorDiscarded {
 		return "", errAlreadyDone
 	}
 	goesOn := r.open() && !r.parked() || r.Status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED

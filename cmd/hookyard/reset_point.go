@@ -9,6 +9,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 
 	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -105,7 +106,7 @@ func parks(events []*historypb.HistoryEvent) []park {
 	var all []park
 	for _, e := range events {
 		a := e.GetWorkflowPropertiesModifiedEventAttributes()
-		parked, _ := decoded[parking.Parked](a.GetUpsertedMemo().GetFields()[parking.MemoKey])
+		parked, _ := decoded[parking.Parked](a.GetUpsertedMemo().GetFields()[event.ParkedMemo])
 		if len(parked.Steps) > 0 {
 			all = append(all, park{a.GetWorkflowTaskCompletedEventId(), parked.Steps})
 		}
@@ -117,7 +118,7 @@ func parks(events []*historypb.HistoryEvent) []park {
 func stepsIn(events []*historypb.HistoryEvent) []string {
 	var names []string
 	add := func(name string) {
-		if name != "" && name != parking.ReportActivity && !slices.Contains(names, name) {
+		if name != "" && name != event.ReportActivity && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -175,7 +176,7 @@ func resolvedAfter(events []*historypb.HistoryEvent, id int64) []string {
 	var steps []string
 	for _, e := range events {
 		a := e.GetWorkflowExecutionSignaledEventAttributes()
-		if e.GetEventId() < id || a.GetSignalName() != parking.SignalResolve {
+		if e.GetEventId() < id || a.GetSignalName() != event.SignalResolve {
 			continue
 		}
 		step := ""

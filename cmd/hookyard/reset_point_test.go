@@ -11,6 +11,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -83,7 +84,7 @@ func (h *historyOf) park(decision int64, steps ...parking.Step) {
 		EventType: enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
 		Attributes: &historypb.HistoryEvent_WorkflowPropertiesModifiedEventAttributes{WorkflowPropertiesModifiedEventAttributes: &historypb.WorkflowPropertiesModifiedEventAttributes{
 			WorkflowTaskCompletedEventId: decision,
-			UpsertedMemo:                 &commonpb.Memo{Fields: map[string]*commonpb.Payload{parking.MemoKey: encoded(h.t, parking.Parked{Steps: steps})}},
+			UpsertedMemo:                 &commonpb.Memo{Fields: map[string]*commonpb.Payload{event.ParkedMemo: encoded(h.t, parking.Parked{Steps: steps})}},
 		}},
 	})
 }
@@ -123,7 +124,7 @@ func parkedTwice(t *testing.T) (h *historyOf, first, second, third int64) {
 	d := h.decide()
 	h.park(d, stepParked("SendReceipt", parkedAt))
 	h.fail(h.schedule(d, "ReportParked"), "nobody to tell")
-	h.signal(parking.SignalResume, parking.Resume{By: "ada", Why: "try"})
+	h.signal(event.SignalResume, parking.Resume{By: "ada", Why: "try"})
 	third = h.decide()
 	h.park(third)
 	h.fail(h.schedule(third, "SendReceipt"), "the second time")
@@ -168,12 +169,12 @@ func TestResetPointOfClosedRuns(t *testing.T) {
 	t.Run("discarded", func(t *testing.T) {
 		t.Parallel()
 		h, _, _, third := parkedTwice(t)
-		h.signal(parking.SignalDiscard, parking.Discard{Why: "no"})
-		h.close(h.decide(), parking.TypeDiscarded)
+		h.signal(event.SignalDiscard, parking.Discard{Why: "no"})
+		h.close(h.decide(), event.ErrorDiscarded)
 		p, err := stoppedPoint(h.events)
 		require.NoError(t, err)
 		require.Equal(t, third, p.id, "the step, not the decision to close")
-		require.Equal(t, parking.TypeDiscarded, closedAs(h.events))
+		require.Equal(t, event.ErrorDiscarded, closedAs(h.events))
 	})
 	t.Run("completed", func(t *testing.T) {
 		t.Parallel()
@@ -245,11 +246,11 @@ func TestResetPointOfWholeWorkflow(t *testing.T) {
 	h := newHistory(t)
 	h.schedule(h.decide(), "RecordPayment")
 	broke := h.decide()
-	h.park(broke, stepParked(parking.WholeWorkflow, parkedAt))
+	h.park(broke, stepParked(event.WholeWorkflow, parkedAt))
 	p, err := stoppedPoint(h.events)
 	require.NoError(t, err)
-	require.Equal(t, point{id: broke, what: parking.WholeWorkflow}, p)
-	p, err = stepPoint(h.events, parking.WholeWorkflow)
+	require.Equal(t, point{id: broke, what: event.WholeWorkflow}, p)
+	p, err = stepPoint(h.events, event.WholeWorkflow)
 	require.NoError(t, err)
 	require.Equal(t, broke, p.id)
 }
@@ -274,8 +275,8 @@ func TestResolvedAfter(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
 	d := h.decide()
-	h.signal(parking.SignalResume, nil)
-	h.signal(parking.SignalResolve, parking.Resolve{Step: "SendReceipt"})
+	h.signal(event.SignalResume, nil)
+	h.signal(event.SignalResolve, parking.Resolve{Step: "SendReceipt"})
 	require.Equal(t, []string{"SendReceipt"}, resolvedAfter(h.events, d))
 	require.Empty(t, resolvedAfter(h.events, h.decide()))
 }

@@ -8,6 +8,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -42,7 +43,7 @@ func TestResetSaysWhatRunsAgain(t *testing.T) {
 	t.Parallel()
 	fake, r, _ := parkedForReset(t)
 	h, _, _, _ := parkedTwice(t)
-	h.signal(parking.SignalResolve, parking.Resolve{Step: "SendReceipt"})
+	h.signal(event.SignalResolve, parking.Resolve{Step: "SendReceipt"})
 	fake.histories["stripe:a"] = h.events
 	said, err := reset{step: "RecordPayment"}.do(t.Context(), fake.operator(), r)
 	require.NoError(t, err)
@@ -109,7 +110,7 @@ func TestResetLeavesDiscardedAlone(t *testing.T) {
 	t.Parallel()
 	fake, r, third := parkedForReset(t)
 	h, _, _, _ := parkedTwice(t)
-	h.close(h.decide(), parking.TypeDiscarded)
+	h.close(h.decide(), event.ErrorDiscarded)
 	fake.histories["stripe:a"] = h.events
 	r.Status = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
 	_, err := reset{bulk: true}.do(t.Context(), fake.operator(), r)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -61,6 +62,6 @@ func (a resolve) do(ctx context.Context, o *operator, r eventRun) (string, error
 		}
 		step = r.Steps[0].Name
 	}
-	err := o.signal(ctx, r, parking.SignalResolve, parking.Resolve{Step: step, Result: a.result, By: o.by, Why: o.why}, step, string(a.result))
+	err := o.signal(ctx, r, event.SignalResolve, parking.Resolve{Step: step, Result: a.result, By: o.by, Why: o.why}, step, string(a.result))
 	return "resolved " + step, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -45,6 +46,6 @@ func (a resume) do(ctx context.Context, o *operator, r eventRun) (string, error)
 	if a.step != "" {
 		steps = a.step
 	}
-	err := o.signal(ctx, r, parking.SignalResume, parking.Resume{Step: a.step, By: o.by, Why: o.why}, a.step)
+	err := o.signal(ctx, r, event.SignalResume, parking.Resume{Step: a.step, By: o.by, Why: o.why}, a.step)
 	return "resumed at " + steps, err
 }

@@ -14,10 +14,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/internal/command"
+	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/telemetry"
 )
 
@@ -101,11 +103,13 @@ func (o serveOptions) system(env environment) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
+	tasks := &worker.Tasks{}
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(tasks.Watch))
 	if _, given := env.LookupEnv("GOMEMLIMIT"); o.only == "edge" && !given {
 		debug.SetMemoryLimit(edgeMemory)
 	}
 	return &system{
-		setting: set, read: read, temporal: options, home: home, logger: logger, drain: o.drain, app: env.app,
+		setting: set, read: read, temporal: options, home: home, logger: logger, drain: o.drain, app: env.app, tasks: tasks,
 		edge: o.only != "worker", worker: o.only != "edge", lookupEnv: env.LookupEnv, traceFile: o.traceFile,
 	}, nil
 }
@@ -121,6 +125,7 @@ type system struct {
 	app          command.App
 	temporal     client.Options
 	home         folders
+	tasks        *worker.Tasks // of the Temporal client
 	logger       *slog.Logger
 	drain        time.Duration
 	edge, worker bool
@@ -277,7 +282,7 @@ func (s *system) work(ctx context.Context, c client.Client) error {
 		}
 		return err
 	}
-	w := &liveWorker{client: c, namespace: s.temporal.Namespace, cfg: s.Config, app: s.app, activities: opened, logger: s.logger}
+	w := newLiveWorker(c, s, opened)
 	if err := s.current.follow(w.reload); err != nil {
 		return errors.Join(err, closeAll())
 	}

@@ -66,12 +66,12 @@ func FuzzPage(f *testing.F) {
 			{EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED, Attributes: &historypb.HistoryEvent_ActivityTaskFailedEventAttributes{
 				ActivityTaskFailedEventAttributes: &historypb.ActivityTaskFailedEventAttributes{ScheduledEventId: 5, Failure: failure}}},
 			{EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, Attributes: &historypb.HistoryEvent_WorkflowExecutionSignaledEventAttributes{
-				WorkflowExecutionSignaledEventAttributes: &historypb.WorkflowExecutionSignaledEventAttributes{SignalName: parking.SignalResume, Identity: why,
+				WorkflowExecutionSignaledEventAttributes: &historypb.WorkflowExecutionSignaledEventAttributes{SignalName: event.SignalResume, Identity: why,
 					Input: &commonpb.Payloads{Payloads: []*commonpb.Payload{payloadOf(t, parking.Resume{Step: said, By: by, Why: why})}}}}},
 		}
 		run := eventRun{ID: event.WorkflowID("stripe", id), RunID: "run", WorkflowType: ev.WorkflowType(), Source: "stripe", EventType: eventType,
 			Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
-			Steps:  []parking.Step{{Name: "Step", Reason: parking.ReasonFailed, Error: said, Since: at}, {Name: "Other", Error: said, Since: at}}}
+			Steps:  []parking.Step{{Name: "Step", Reason: event.ReasonFailed, Error: said, Since: at}, {Name: "Other", Error: said, Since: at}}}
 		stored, body, err := eventOf(events)
 		require.NoError(t, err)
 		shown := page{run: run, event: stored, payload: body, events: events, deeds: deeds(events), now: at}.String()
@@ -92,7 +92,7 @@ func FuzzHistory(f *testing.F) {
 	require.NoError(f, err)
 	require.NotEmpty(f, files)
 	memo := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{
-		parking.MemoKey: payloadOf(f, parking.Parked{Steps: []parking.Step{{Name: "A#2", Error: "\x1b"}}})}}}
+		event.ParkedMemo: payloadOf(f, parking.Parked{Steps: []parking.Step{{Name: "A#2", Error: "\x1b"}}})}}}
 	info, err := proto.Marshal(memo)
 	require.NoError(f, err)
 	for _, file := range files {
@@ -124,7 +124,7 @@ func FuzzHistory(f *testing.F) {
 		closedAs(events)
 		resetFrom(events)
 		resolvedAfter(events, 1)
-		signalID(run, parking.SignalResume, nil)
+		signalID(run, event.SignalResume, nil)
 		require.True(t, run.stillAs(run))
 		if ev, payload, err := eventOf(events); err == nil {
 			_ = page{run: run, event: ev, payload: payload, events: events, deeds: deeds(events), now: time.Unix(0, 0)}.String()

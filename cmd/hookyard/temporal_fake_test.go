@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -79,7 +80,7 @@ func parkedInfo(t *testing.T, id string, steps ...parking.Step) *workflowpb.Work
 		SearchAttributes: &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{
 			"HookSource": encoded(t, "stripe"), "HookEventType": encoded(t, "invoice.paid"),
 		}},
-		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{parking.MemoKey: encoded(t, parking.Parked{Steps: steps})}},
+		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{event.ParkedMemo: encoded(t, parking.Parked{Steps: steps})}},
 	}
 }
 
@@ -87,7 +88,7 @@ func parkedInfo(t *testing.T, id string, steps ...parking.Step) *workflowpb.Work
 var parkedAt = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
 func stepParked(name string, at time.Time) parking.Step {
-	return parking.Step{Name: name, Reason: parking.ReasonExhausted, Error: "no", Attempts: 3, Since: at, Started: at.Add(-time.Second)}
+	return parking.Step{Name: name, Reason: event.ReasonExhausted, Error: "no", Attempts: 3, Since: at, Started: at.Add(-time.Second)}
 }
 
 func encoded(t *testing.T, value any) *commonpb.Payload {

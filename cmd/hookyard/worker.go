@@ -4,18 +4,15 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/config"
-	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/alert"
@@ -43,11 +40,20 @@ type liveWorker struct {
 	cfg        *config.Config // of the start
 	app        command.App
 	activities []any // the team's, connected
+	tasks      *worker.Tasks
 	logger     *slog.Logger
 
 	policies worker.Policies
-	forward  atomic.Pointer[forward.Forward]
-	alerts   atomic.Pointer[alert.Alerts]
+	forward  forward.Activities
+	alerts   alert.Activities
+}
+
+func newLiveWorker(c client.Client, s *system, activities []any) *liveWorker {
+	return &liveWorker{
+		client: c, namespace: s.temporal.Namespace, cfg: s.Config, app: s.app, activities: activities, tasks: s.tasks, logger: s.logger,
+		forward: forward.Activities{HTTP: &http.Client{}}, // attempts are bounded by their Activity's timeout
+		alerts:  alert.Activities{Client: c, TaskQueue: s.Config.Temporal.TaskQueue},
+	}
 }
 
 // reload has steps that begin from now on go by the setting. It is called once
@@ -57,40 +63,24 @@ func (w *liveWorker) reload(now *setting) error {
 	if err != nil {
 		return err
 	}
-	alerts, err := openAlerts(now.Config, w.client, w.namespace)
+	alerts, err := alertConfig(now.Config, w.namespace)
 	if err != nil {
 		return err
 	}
-	// Attempts are bounded by their Activity's timeout, not by the client.
-	w.forward.Store(&forward.Forward{Targets: targets, HTTP: &http.Client{}})
-	w.alerts.Store(alerts)
+	w.forward.Targets.Store(&targets)
+	w.alerts.Config.Store(alerts)
 	w.policies.Replace(policies(now.Config))
 	return nil
 }
 
-// register gives the worker the Activities. Those that a reload changes are
-// looked up when they are called.
+// register gives the worker the Activities.
 func (w *liveWorker) register(to sdkworker.Worker) {
 	for _, a := range w.activities {
 		to.RegisterActivity(a)
 	}
+	to.RegisterActivity(&w.forward)
+	to.RegisterActivity(&w.alerts)
 	to.RegisterActivity(&worker.Pauses{Client: w.client})
-
-	live := func(name string, call any) {
-		to.RegisterActivityWithOptions(call, activity.RegisterOptions{Name: name})
-	}
-	live(worker.ForwardActivity, func(ctx context.Context, ev event.Event, payload converter.RawValue) error {
-		return w.forward.Load().ForwardEvent(ctx, ev, payload)
-	})
-	live("ReportParked", func(ctx context.Context, r alert.ParkedReport) error {
-		return w.alerts.Load().ReportParked(ctx, r)
-	})
-	live("CountParked", func(ctx context.Context, source string) (alert.ParkedCount, error) {
-		return w.alerts.Load().CountParked(ctx, source)
-	})
-	live("SendAlert", func(ctx context.Context, a alert.Alert) error {
-		return w.alerts.Load().SendAlert(ctx, a)
-	})
 }
 
 // pollers is how many polls for tasks of each kind are under way at once. Each
@@ -105,9 +95,10 @@ const workerStopTimeout = 20 * time.Second
 // options are the worker's.
 func (w *liveWorker) options(fatal func(error)) sdkworker.Options {
 	o := sdkworker.Options{
-		Interceptors: worker.Interceptors(&w.policies, parking.Options{
-			ParkFor: w.cfg.ParkFor, Fits: worker.Fits(w.app.Workflows),
-		}),
+		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{
+			Policies: &w.policies, Tasks: w.tasks,
+			Parking: parking.Options{ParkFor: w.cfg.ParkFor, Fits: worker.Fits(w.app.Workflows)},
+		})},
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,
 		WorkerStopTimeout:                workerStopTimeout,

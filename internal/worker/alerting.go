@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/alert"
 )
 
@@ -34,11 +35,11 @@ const firstDigest = 2 * time.Minute
 // That answer is a second or two old. So a 0 counts only when it is seen
 // twice, and after the last message it looks once more. A run that parks in
 // the last second or two before it ends is told about with the next one.
-func alerting(ctx workflow.Context, in alert.AlertInput) error {
-	a := &alarm{AlertInput: in}
+func alerting(ctx workflow.Context, in alert.Input) error {
+	a := &alarm{Input: in}
 	if a.Progress == nil {
-		a.Progress = &alert.AlertProgress{Pause: a.atMost(firstLook), Seen: 1}
-		a.tell(ctx, alert.Alert{Kind: alert.AlertParked, Report: &a.Report, Count: alert.ParkedCount{Runs: 1}})
+		a.Progress = &alert.Progress{Pause: a.atMost(firstLook), Seen: 1}
+		a.tell(ctx, alert.Notice{Kind: alert.Parked, Report: &a.Report, Count: alert.Count{Runs: 1}})
 	}
 	for {
 		if err := workflow.Sleep(ctx, a.Progress.Pause); err != nil {
@@ -56,14 +57,14 @@ func alerting(ctx workflow.Context, in alert.AlertInput) error {
 		case over && delivered:
 			return nil
 		case a.sending == last && workflow.GetInfo(ctx).GetContinueAsNewSuggested():
-			return workflow.NewContinueAsNewError(ctx, alert.AlertWorkflow, a.AlertInput)
+			return workflow.NewContinueAsNewError(ctx, event.AlertWorkflow, a.Input)
 		}
 	}
 }
 
 // alarm is the state of one run of the alerts.
 type alarm struct {
-	alert.AlertInput
+	alert.Input
 	sending workflow.Future // the last message; nil once it is dealt with
 	stop    workflow.CancelFunc
 }
@@ -75,14 +76,14 @@ func (a *alarm) atMost(d time.Duration) time.Duration {
 }
 
 // count asks what is parked, for as long as it takes to get an answer.
-func (a *alarm) count(ctx workflow.Context) (alert.ParkedCount, error) {
+func (a *alarm) count(ctx workflow.Context) (alert.Count, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
 	var (
-		alerts *alert.Alerts
-		count  alert.ParkedCount
+		alerts *alert.Activities
+		count  alert.Count
 	)
 	err := workflow.ExecuteActivity(ctx, alerts.CountParked, a.Report.Source).Get(ctx, &count)
 	return count, err
@@ -90,7 +91,7 @@ func (a *alarm) count(ctx workflow.Context) (alert.ParkedCount, error) {
 
 // consider tells what there is to tell, and reports whether there is nothing
 // left to wait for.
-func (a *alarm) consider(ctx workflow.Context, count alert.ParkedCount) (over bool) {
+func (a *alarm) consider(ctx workflow.Context, count alert.Count) (over bool) {
 	p := a.Progress
 	if count.Runs == 0 {
 		p.Zeros++
@@ -99,7 +100,7 @@ func (a *alarm) consider(ctx workflow.Context, count alert.ParkedCount) (over bo
 		case p.Zeros == 1:
 			p.Pause = secondLook
 		case p.Told > 0:
-			a.tell(ctx, alert.Alert{Kind: alert.AlertCleared, Before: p.Told})
+			a.tell(ctx, alert.Notice{Kind: alert.Cleared, Before: p.Told})
 			p.Escalated = false
 			p.Pause = a.atMost(firstLook)
 		default:
@@ -117,16 +118,16 @@ func (a *alarm) consider(ctx workflow.Context, count alert.ParkedCount) (over bo
 	switch {
 	case !p.Escalated && a.EscalateAfter > 0 && count.Oldest != nil && now.Sub(count.Oldest.Since) >= a.EscalateAfter:
 		p.Escalated = true
-		a.tell(ctx, alert.Alert{Kind: alert.AlertEscalated, Count: count, Before: p.Told})
+		a.tell(ctx, alert.Notice{Kind: alert.Escalated, Count: count, Before: p.Told})
 	case p.Told == 0, count.Runs != p.Told && !now.Before(p.NextDigest):
-		a.tell(ctx, alert.Alert{Kind: alert.AlertDigest, Count: count, Before: p.Told})
+		a.tell(ctx, alert.Notice{Kind: alert.Digest, Count: count, Before: p.Told})
 	}
 	return false
 }
 
 // tell sends a message and does not wait for it. It stops the one before it,
 // if some channel has not taken that yet: what it says is no longer so.
-func (a *alarm) tell(ctx workflow.Context, message alert.Alert) {
+func (a *alarm) tell(ctx workflow.Context, message alert.Notice) {
 	if a.stop != nil {
 		a.stop()
 	}
@@ -147,7 +148,7 @@ func (a *alarm) tell(ctx workflow.Context, message alert.Alert) {
 			InitialInterval: 10 * time.Second, BackoffCoefficient: 3, MaximumInterval: 10 * time.Minute, MaximumAttempts: 12,
 		},
 	}))
-	var alerts *alert.Alerts
+	var alerts *alert.Activities
 	a.sending = workflow.ExecuteActivity(ctx, alerts.SendAlert, message)
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/alert"
 )
 
@@ -36,7 +37,7 @@ type outage struct {
 // message is one that was taken, and when.
 type message struct {
 	after time.Duration
-	kind  alert.AlertKind
+	kind  alert.Kind
 	runs  int
 }
 
@@ -47,22 +48,22 @@ func newOutage(t *testing.T, parked func(time.Duration) int) *outage {
 		since:                   func(time.Duration) time.Duration { return 0 },
 		down:                    func(time.Duration) bool { return false },
 	}
-	o.RegisterActivity(&alert.Alerts{})
+	o.RegisterActivity(&alert.Activities{})
 	o.SetTestTimeout(time.Minute)
 	o.started = o.Now()
-	o.OnActivity("CountParked", mock.Anything, "stripe").Return(func(context.Context, string) (alert.ParkedCount, error) {
+	o.OnActivity("CountParked", mock.Anything, "stripe").Return(func(context.Context, string) (alert.Count, error) {
 		if o.refusals--; o.refusals >= 0 {
-			return alert.ParkedCount{}, errors.New("rate limit")
+			return alert.Count{}, errors.New("rate limit")
 		}
 		after := o.after()
 		o.looks = append(o.looks, after)
-		count := alert.ParkedCount{Runs: o.parked(after)}
+		count := alert.Count{Runs: o.parked(after)}
 		if count.Runs > 0 {
-			count.Oldest = &alert.ParkedRun{WorkflowID: "stripe:evt_1", Since: o.started.Add(o.since(after))}
+			count.Oldest = &alert.Run{WorkflowID: "stripe:evt_1", Since: o.started.Add(o.since(after))}
 		}
 		return count, nil
 	}).Maybe()
-	o.OnActivity("SendAlert", mock.Anything, mock.Anything).Return(func(_ context.Context, alert alert.Alert) error {
+	o.OnActivity("SendAlert", mock.Anything, mock.Anything).Return(func(_ context.Context, alert alert.Notice) error {
 		require.Equal(t, "stripe", alert.Source)
 		if o.down(o.after()) {
 			return errors.New("down")
@@ -76,8 +77,8 @@ func newOutage(t *testing.T, parked func(time.Duration) int) *outage {
 func (o *outage) after() time.Duration { return o.Now().Sub(o.started).Round(time.Second) }
 
 func (o *outage) run() {
-	o.ExecuteWorkflow(alert.AlertWorkflow, alert.AlertInput{
-		Report:        alert.ParkedReport{Source: "stripe", WorkflowID: "stripe:evt_1", Step: "SendReceipt", Reason: "exhausted"},
+	o.ExecuteWorkflow(event.AlertWorkflow, alert.Input{
+		Report:        event.ParkedReport{Source: "stripe", WorkflowID: "stripe:evt_1", Step: "SendReceipt", Reason: "exhausted"},
 		DigestEvery:   15 * time.Minute,
 		EscalateAfter: 24 * time.Hour,
 	})
@@ -147,15 +148,15 @@ func TestAlertsOfManyRuns(t *testing.T) {
 		if m.after < 5*time.Minute {
 			early++
 		}
-		if i >= 2 && m.kind == alert.AlertDigest {
+		if i >= 2 && m.kind == alert.Digest {
 			require.GreaterOrEqual(t, m.after-o.told[i-1].after, 15*time.Minute)
 		}
 	}
 	require.Equal(t, 2, early)
-	require.Equal(t, alert.AlertDigest, o.told[1].kind)
+	require.Equal(t, alert.Digest, o.told[1].kind)
 	require.Greater(t, o.told[1].runs, 100)
 	require.Len(t, o.told, 6, "the first, after 2, 17, 32 and 47 minutes, and cleared: %v", o.told)
-	require.Equal(t, alert.AlertCleared, o.told[5].kind)
+	require.Equal(t, alert.Cleared, o.told[5].kind)
 }
 
 func TestAlertsSayNothingWithoutAChange(t *testing.T) {
@@ -257,15 +258,15 @@ func TestAlertsContinueAsNew(t *testing.T) {
 	o.run()
 	var next *workflow.ContinueAsNewError
 	require.ErrorAs(t, o.GetWorkflowError(), &next)
-	require.Equal(t, alert.AlertWorkflow, next.WorkflowType.Name)
+	require.Equal(t, event.AlertWorkflow, next.WorkflowType.Name)
 	require.Equal(t, "parked 1, digest 7, escalated 7, ", kinds(o.told))
-	var input alert.AlertInput
+	var input alert.Input
 	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &input))
 	require.Equal(t, 7, input.Progress.Told)
 
 	second := newOutage(t, until(time.Hour, 7))
 	second.since = func(time.Duration) time.Duration { return -30 * time.Hour }
-	second.ExecuteWorkflow(alert.AlertWorkflow, input)
+	second.ExecuteWorkflow(event.AlertWorkflow, input)
 	require.NoError(t, second.GetWorkflowError())
 	require.Equal(t, "cleared 0, ", kinds(second.told))
 }
@@ -294,7 +295,7 @@ func TestAlertsAreCanceled(t *testing.T) {
 func TestAlertsNeverSpin(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t, until(20*time.Second, 1))
-	o.ExecuteWorkflow(alert.AlertWorkflow, alert.AlertInput{Report: alert.ParkedReport{Source: "stripe"}})
+	o.ExecuteWorkflow(event.AlertWorkflow, alert.Input{Report: event.ParkedReport{Source: "stripe"}})
 	require.NoError(t, o.GetWorkflowError())
 	require.LessOrEqual(t, len(o.looks), 25)
 	require.Equal(t, "parked 1, cleared 0, ", kinds(o.told))

@@ -2,185 +2,206 @@ package worker
 
 import (
 	"errors"
-	"fmt"
-	"strings"
+	"slices"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
-// LocalWithin is the longest timeout of a step that makes its first attempt
-// within the Workflow Task. A Workflow Task may take 10 s by itself, so an
+// LocalWithin is the longest timeout of a step whose first attempt is made
+// where the Workflow runs. A Workflow Task may take 10 s by itself, so an
 // attempt that fits into it needs no heartbeat.
 const LocalWithin = 5 * time.Second
 
-// FirstAttempt is the worker interceptor that makes the first attempt of a
-// short step as a local Activity: it runs where the Workflow does, and one
-// write stores its result together with what the Workflow does next, in the
-// place of three. A step is short if one attempt of it may take at most
-// LocalWithin and if nothing else is asked of it: no Task Queue of its own, no
-// heartbeat, no limit of all attempts together.
+// firstAttempt makes the first attempt of the steps that the event names as a
+// local Activity: it runs where the Workflow runs, and one write stores its
+// result together with what the Workflow does next, in place of three.
 //
 // An attempt that fails is followed, after the wait that the Retry Policy asks
 // for, by a regular Activity with the attempts that are left: from there on the
 // Web UI shows each of them, and pauses and resets them.
 //
+// Where the Workflow Task was attempted before, the step is a regular Activity
+// from the start: the attempt may be what ended the worker.
+//
 // The function is called with the very arguments that the Workflow passes, not
 // with copies: a Workflow must not change what they point to, and they have to
 // be of the types of its parameters.
-type FirstAttempt struct {
-	interceptor.WorkerInterceptorBase
-}
-
-// InterceptWorkflow implements interceptor.WorkerInterceptor. Hookyard's own
-// Workflows have nothing to hurry for.
-func (f *FirstAttempt) InterceptWorkflow(ctx workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	if strings.HasPrefix(workflow.GetInfo(ctx).WorkflowType.Name, parking.System) {
-		return next
-	}
-	return &firstInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}}
-}
-
-type firstInbound struct {
-	interceptor.WorkflowInboundInterceptorBase
-}
-
-func (i *firstInbound) Init(outbound interceptor.WorkflowOutboundInterceptor) error {
-	return i.Next.Init(&firstOutbound{interceptor.WorkflowOutboundInterceptorBase{Next: outbound}})
-}
-
-type firstOutbound struct {
+type firstAttempt struct {
 	interceptor.WorkflowOutboundInterceptorBase
+	event func() (event.Event, bool) // of the run
+	tasks *Tasks
 }
 
-func (o *firstOutbound) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
+func (o *firstAttempt) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
+	ev, _ := o.event()
 	options := workflow.GetActivityOptions(ctx)
-	if !startsHere(ctx, activityType, short(ctx, options)) {
+	if !slices.Contains(ev.Local, activityType) || !o.here(ctx, activityType, options) {
 		return o.Next.ExecuteActivity(ctx, activityType, args...)
 	}
-	var policy temporal.RetryPolicy
-	if options.RetryPolicy != nil {
-		policy = *options.RetryPolicy
-	}
+	policy := complete(options.RetryPolicy)
 	future, settable := workflow.NewFuture(ctx)
-	attempt := workflow.ExecuteLocalActivity(local(ctx, options), activityType, args...)
+	attempt := workflow.ExecuteLocalActivity(local(ctx, activityType, options), activityType, args...)
 	workflow.GoNamed(ctx, "first attempt of "+activityType, func(ctx workflow.Context) {
 		err := attempt.Get(ctx, nil)
-		wait, again := nextAttempt(err, policy)
-		if !again || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			settable.Chain(attempt)
+			return
+		}
+		wait, again := nextAttempt(err, policy)
+		if !again {
+			settable.SetError(final(err, policy))
 			return
 		}
 		if err := backOff(ctx, wait, activityType, err); err != nil {
 			settable.SetError(err)
 			return
 		}
-		options.RetryPolicy = attemptsLeft(policy)
+		left := attemptsLeft(policy)
+		options.RetryPolicy = &left
 		settable.Chain(o.Next.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activityType, args...))
 	})
 	return future
 }
 
-// short reports whether a step is one for a local Activity.
+// here decides whether the first attempt is made here, and writes that into the
+// history: a replay does what was done, whatever the config says by then.
+func (o *firstAttempt) here(ctx workflow.Context, activityType string, options workflow.ActivityOptions) (here bool) {
+	now := short(ctx, options) && valid(options.RetryPolicy) && !o.tasks.Again(workflow.GetInfo(ctx).WorkflowExecution.RunID)
+	choice := workflow.MutableSideEffectWithOptions(ctx, "first attempt: "+activityType,
+		workflow.MutableSideEffectOptions{Summary: "is the first attempt of " + parking.Code(activityType) + " made where the Workflow runs?"},
+		func(workflow.Context) any { return now },
+		func(a, b any) bool { return a == b })
+	if err := choice.Get(&here); err != nil {
+		workflow.GetLogger(ctx).Error("where the first attempt is made cannot be read", "step", activityType, "err", err)
+	}
+	return here
+}
+
+// short reports whether a step fits into a Workflow Task and asks for nothing
+// that a local Activity does not have.
 func short(ctx workflow.Context, o workflow.ActivityOptions) bool {
 	return o.StartToCloseTimeout > 0 && o.StartToCloseTimeout <= LocalWithin &&
-		o.ScheduleToCloseTimeout == 0 && o.HeartbeatTimeout == 0 &&
+		o.ScheduleToCloseTimeout == 0 && o.ScheduleToStartTimeout == 0 && o.HeartbeatTimeout == 0 &&
 		(o.TaskQueue == "" || o.TaskQueue == workflow.GetInfo(ctx).TaskQueueName)
 }
 
-// startsHere decides where a step's first attempt is made, and writes that into
-// the history: a replay does what was done, whatever the config says by then.
-//
-// A history from before this choice existed holds no answer, and the SDK panics
-// where it finds none. Its steps were all regular Activities. workflow.GetVersion
-// would say so without a panic, at the price of a Search Attribute, and so of
-// one more write, for each run.
-func startsHere(ctx workflow.Context, activityType string, here bool) (recorded bool) {
-	defer func() {
-		if broken := recover(); broken != nil {
-			if !workflow.IsReplaying(ctx) {
-				panic(broken) //nolint:forbidigo // it is not ours to keep
-			}
-			recorded = false
-		}
-	}()
-	choice := workflow.MutableSideEffectWithOptions(ctx, "first attempt within the Workflow Task: "+activityType,
-		workflow.MutableSideEffectOptions{Summary: activityType},
-		func(workflow.Context) any { return here },
-		func(a, b any) bool { return a == b })
-	if err := choice.Get(&recorded); err != nil {
-		workflow.GetLogger(ctx).Error("where the first attempt is made cannot be read", "step", activityType, "err", err)
-	}
-	return recorded
-}
-
-// local returns the context of the first attempt. Parking waits for the last
-// one. What is replayed here may have had a timeout that the config of today
-// does not have.
-func local(ctx workflow.Context, o workflow.ActivityOptions) workflow.Context {
+// local returns the context of the first attempt. It does not park: parking
+// waits for the last attempt. A replay may find a timeout that the config no
+// longer has.
+func local(ctx workflow.Context, activityType string, o workflow.ActivityOptions) workflow.Context {
 	timeout := o.StartToCloseTimeout
 	if timeout <= 0 {
 		timeout = LocalWithin
 	}
+	summary := "first attempt of " + parking.Code(activityType) + ", made where the Workflow runs"
+	if o.Summary != "" {
+		summary = o.Summary
+	}
 	return workflow.WithLocalActivityOptions(parking.Off(ctx), workflow.LocalActivityOptions{
 		StartToCloseTimeout: timeout,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
-		Summary:             o.Summary,
+		Summary:             summary,
 	})
 }
 
-// nextAttempt reports whether the policy has a second attempt after the error
-// of the first, and how long that waits.
+// valid reports a Retry Policy that the server takes. What it does not take
+// goes to the server, which says so.
+func valid(p *temporal.RetryPolicy) bool {
+	if p == nil || p.MaximumAttempts == 1 {
+		return true
+	}
+	c := complete(p)
+	return c.MaximumAttempts >= 0 && c.InitialInterval > 0 && c.BackoffCoefficient >= 1 && c.MaximumInterval >= c.InitialInterval
+}
+
+// complete fills in what a Retry Policy does not set, as the server does.
+func complete(p *temporal.RetryPolicy) temporal.RetryPolicy {
+	var c temporal.RetryPolicy
+	if p != nil {
+		c = *p
+	}
+	if c.InitialInterval == 0 {
+		c.InitialInterval = time.Second
+	}
+	if c.BackoffCoefficient == 0 {
+		c.BackoffCoefficient = 2
+	}
+	if c.MaximumInterval == 0 {
+		c.MaximumInterval = 100 * c.InitialInterval
+	}
+	return c
+}
+
+// nextAttempt reports whether the policy, which is complete, has a second
+// attempt after the error of the first, and how long that waits.
 func nextAttempt(err error, p temporal.RetryPolicy) (wait time.Duration, again bool) {
-	if err == nil || p.MaximumAttempts == 1 {
+	failure := temporal.GetDefaultFailureConverter().ErrorToFailure(err)
+	if p.MaximumAttempts == 1 || !retryable(failure, p.NonRetryableErrorTypes) {
 		return 0, false
 	}
+	wait = p.InitialInterval
+	if app, said := errors.AsType[*temporal.ApplicationError](err); said && app.NextRetryDelay() > 0 {
+		wait = app.NextRetryDelay()
+	}
+	if wait <= 0 || wait > p.MaximumInterval {
+		wait = p.MaximumInterval
+	}
+	return wait, true
+}
+
+// retryable says of a failure what the server says of it.
+func retryable(f *failurepb.Failure, nonRetryable []string) bool {
+	if f.GetActivityFailureInfo() != nil && f.GetCause() != nil {
+		f = f.GetCause()
+	}
+	switch {
+	case f.GetCanceledFailureInfo() != nil, f.GetTerminatedFailureInfo() != nil:
+		return false
+	case f.GetTimeoutFailureInfo() != nil:
+		// The server names what it calls a timeout of one attempt this way.
+		return !slices.Contains(nonRetryable, "TemporalTimeout:"+enumspb.TIMEOUT_TYPE_START_TO_CLOSE.String())
+	case f.GetApplicationFailureInfo() != nil:
+		info := f.GetApplicationFailureInfo()
+		return !info.GetNonRetryable() && !slices.Contains(nonRetryable, info.GetType())
+	default:
+		return true
+	}
+}
+
+// final returns an error that allows no second attempt. Where the policy says
+// that and not the error, the error is made to say it, as the server's answer
+// about a regular Activity does.
+func final(err error, p temporal.RetryPolicy) error {
 	app, said := errors.AsType[*temporal.ApplicationError](err)
-	if !said {
-		return initial(p), true
+	if !said || app.NonRetryable() || !slices.Contains(p.NonRetryableErrorTypes, app.Type()) {
+		return err
 	}
-	if app.NonRetryable() {
-		return 0, false
-	}
-	if asked := app.NextRetryDelay(); asked > 0 {
-		return asked, true
-	}
-	return initial(p), true
+	return temporal.NewApplicationErrorWithOptions(app.Message(), app.Type(), temporal.ApplicationErrorOptions{
+		NonRetryable: true, Cause: app.Unwrap(), Category: app.Category(),
+	})
 }
 
-// initial is the wait before the second attempt, with Temporal's default.
-func initial(p temporal.RetryPolicy) time.Duration {
-	if p.InitialInterval <= 0 {
-		return time.Second
-	}
-	return p.InitialInterval
-}
-
-// backOff waits as the server does between attempts, in sight of the Web UI.
+// backOff waits as the server does between attempts, where the Web UI shows it.
 func backOff(ctx workflow.Context, wait time.Duration, activityType string, err error) error {
-	text := fmt.Sprintf("%s failed: %s", activityType, parking.Message(err))
 	return workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{
-		Summary: strings.ToValidUTF8(text[:min(len(text), 200)], ""),
+		Summary: parking.Code(activityType) + " failed: " + parking.Code(parking.Clip(parking.Message(err), 200)),
 	}).Get(ctx, nil)
 }
 
 // attemptsLeft returns the policy of the attempts after the first: one fewer,
-// and the wait between them grown as after the first. What is not set is as the
-// server has it.
-func attemptsLeft(p temporal.RetryPolicy) *temporal.RetryPolicy {
+// and the wait between them grown as after the first.
+func attemptsLeft(p temporal.RetryPolicy) temporal.RetryPolicy {
 	if p.MaximumAttempts > 0 {
 		p.MaximumAttempts--
 	}
-	if p.BackoffCoefficient < 1 {
-		p.BackoffCoefficient = 2
-	}
-	if p.MaximumInterval <= 0 {
-		p.MaximumInterval = 100 * initial(p)
-	}
-	p.InitialInterval = min(time.Duration(float64(initial(p))*p.BackoffCoefficient), p.MaximumInterval)
-	return &p
+	p.InitialInterval = min(time.Duration(float64(p.InitialInterval)*p.BackoffCoefficient), p.MaximumInterval)
+	return p
 }

@@ -36,7 +36,7 @@ func attempts(t *testing.T, o workflow.ActivityOptions, answers ...error) ([]att
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{&worker.FirstAttempt{}}})
+	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{worker.FirstAttemptOnly(nil, "Step")}})
 	var (
 		seen []attempt
 		last = env.Now()
@@ -141,7 +141,7 @@ func TestPolicyAfterFirstAttempt(t *testing.T) {
 			t.Parallel()
 			policies := &policySpy{}
 			env := new(testsuite.WorkflowTestSuite).NewTestWorkflowEnvironment()
-			env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{policies, &worker.FirstAttempt{}}})
+			env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{policies, worker.FirstAttemptOnly(nil, "Step")}})
 			calls := 0
 			env.RegisterActivityWithOptions(func(context.Context) error {
 				if calls++; calls == 1 {
@@ -197,17 +197,17 @@ func TestFirstAttemptParks(t *testing.T) {
 		name  string
 		err   error
 		calls int // before it parks
-		want  parking.Reason
+		want  event.ParkReason
 	}{
-		{"exhausted", errors.New("connection refused"), 3, parking.ReasonExhausted},
-		{"permanent", temporal.NewNonRetryableApplicationError("no such customer", "Gone", nil), 1, parking.ReasonPermanent},
+		{"exhausted", errors.New("connection refused"), 3, event.ReasonExhausted},
+		{"permanent", temporal.NewNonRetryableApplicationError("no such customer", "Gone", nil), 1, event.ReasonPermanent},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var suite testsuite.WorkflowTestSuite
 			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 			env := suite.NewTestWorkflowEnvironment()
-			env.SetWorkerOptions(sdkworker.Options{Interceptors: worker.Interceptors(&worker.Policies{}, parking.Options{})})
+			env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{})}})
 			calls, parkedAfter, reasons := 0, 0, []string{}
 			env.RegisterActivityWithOptions(func(context.Context) error {
 				if calls++; calls <= tt.calls {
@@ -218,15 +218,17 @@ func TestFirstAttemptParks(t *testing.T) {
 			env.RegisterActivityWithOptions(func(_ context.Context, report map[string]string) error {
 				reasons = append(reasons, report["step"]+" "+report["reason"])
 				return nil
-			}, activity.RegisterOptions{Name: parking.ReportActivity})
+			}, activity.RegisterOptions{Name: event.ReportActivity})
 			env.RegisterWorkflowWithOptions(func(ctx workflow.Context, _ event.Event, _ converter.RawValue) error {
 				return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, shortStep()), "Step").Get(ctx, nil)
 			}, workflow.RegisterOptions{Name: "test.event"})
 			env.RegisterDelayedCallback(func() {
 				parkedAfter = calls
-				env.SignalWorkflow(parking.SignalResume, parking.Resume{})
+				env.SignalWorkflow(event.SignalResume, parking.Resume{})
 			}, time.Hour)
-			env.ExecuteWorkflow("test.event", paid, payload(`{}`))
+			ev := paid
+			ev.Local = []string{"Step"}
+			env.ExecuteWorkflow("test.event", ev, payload(`{}`))
 			require.NoError(t, env.GetWorkflowError())
 			require.Equal(t, tt.calls, parkedAfter)
 			require.Equal(t, tt.calls+1, calls)

@@ -8,22 +8,12 @@ import (
 	"github.com/hookyard/hookyard/event"
 )
 
-// eventSeconds is from the delivery of an event to the end of its run. A
-// dashboard holds the name.
+// eventSeconds is the time from the delivery of an event to the end of its run.
+// Dashboards hold the name.
 const eventSeconds = "hookyard_event_seconds"
 
-// Measure is the worker interceptor that says how long events take, from the
-// delivery to the completed run. One that starts over counts once, and one that
-// is given up not at all.
-type Measure struct {
-	interceptor.WorkerInterceptorBase
-}
-
-// InterceptWorkflow implements interceptor.WorkerInterceptor.
-func (m *Measure) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	return &measured{interceptor.WorkflowInboundInterceptorBase{Next: next}}
-}
-
+// measured records how long events take, from the delivery to the completed
+// run. A run that starts over counts once, and one that is discarded not at all.
 type measured struct {
 	interceptor.WorkflowInboundInterceptorBase
 }
@@ -32,7 +22,7 @@ type measured struct {
 func (i *measured) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
 	result, err := i.Next.ExecuteWorkflow(ctx, in)
 	if ev, ok := eventOf(in.Args); ok && err == nil {
-		// The SDK's timer keeps nothing of what is replayed.
+		// The SDK's timer records nothing in a replay.
 		workflow.GetMetricsHandler(ctx).
 			WithTags(map[string]string{"source": ev.Source, "event_type": ev.Type}).
 			Timer(eventSeconds).Record(workflow.Now(ctx).Sub(ev.ReceivedAt))
@@ -40,8 +30,7 @@ func (i *measured) ExecuteWorkflow(ctx workflow.Context, in *interceptor.Execute
 	return result, err
 }
 
-// eventOf returns the event among a run's arguments. Hookyard's own Workflows
-// have none.
+// eventOf returns the event among a run's arguments, if it has one.
 func eventOf(args []any) (event.Event, bool) {
 	if len(args) == 0 {
 		return event.Event{}, false

@@ -12,16 +12,15 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // The types of the errors of a run that no Workflow could take on. It parks
 // with that reason. Histories hold them: never rename one.
 const (
 	// TypeUndecodable: the payload does not fit what the Workflow expects.
-	TypeUndecodable = string(parking.ReasonUndecodable)
+	TypeUndecodable = string(event.ReasonUndecodable)
 	// TypeUnhandled: there is no Workflow for the event's type.
-	TypeUnhandled = string(parking.ReasonUnhandled)
+	TypeUnhandled = string(event.ReasonUnhandled)
 )
 
 // Handler is a Workflow and the names of the events it is for.

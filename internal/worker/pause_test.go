@@ -59,12 +59,12 @@ func TestPauseCanceled(t *testing.T) {
 // TestPoliciesReplaced sees that steps which begin after a change go by it.
 func TestPoliciesReplaced(t *testing.T) {
 	t.Parallel()
-	policies := &worker.Policies{Default: worker.Policy{Timeout: time.Minute}}
+	policies := worker.NewPolicies(worker.PolicySet{Entries: worker.Entries{Default: worker.Policy{Timeout: time.Minute}}})
 	require.Equal(t, time.Minute, timeoutOf(t, policies, "RecordPayment"))
-	policies.Replace(&worker.Policies{
+	policies.Replace(worker.PolicySet{Entries: worker.Entries{
 		Default:    worker.Policy{Timeout: time.Hour},
 		ByActivity: map[string]worker.Policy{"RecordPayment": {Timeout: 2 * time.Hour}},
-	})
+	}})
 	require.Equal(t, 2*time.Hour, timeoutOf(t, policies, "RecordPayment"))
 	require.Equal(t, time.Hour, timeoutOf(t, policies, "SendReceipt"))
 }
@@ -73,7 +73,7 @@ func TestPoliciesReplaced(t *testing.T) {
 func timeoutOf(t *testing.T, policies *worker.Policies, step string) (timeout time.Duration) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{policies}})
+	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{Policies: policies})}})
 	env.RegisterActivityWithOptions(func(ctx context.Context) error {
 		timeout = activity.GetInfo(ctx).StartToCloseTimeout
 		return nil

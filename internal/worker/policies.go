@@ -4,75 +4,78 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookyard/hookyard/event"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
-
-	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
-// Policy is how one Activity is attempted.
+// Policy says how one Activity is attempted.
 type Policy struct {
 	Retry temporal.RetryPolicy
 	// Timeout bounds one attempt.
 	Timeout time.Duration
 }
 
-// Policies is the worker interceptor that gives Activities the options their
-// Workflow did not set. Options are not part of what a replay compares, so a
-// change of policy is safe for open runs: it applies to the steps that they
-// have yet to schedule.
-type Policies struct {
-	interceptor.WorkerInterceptorBase
+// Entries are Policies by Activity.
+type Entries struct {
 	// Default is for every Activity that ByActivity does not name.
 	Default    Policy
 	ByActivity map[string]Policy
-
-	replaced atomic.Pointer[Policies] // nil until Replace
 }
-
-// Replace has p go by other policies from now on.
-func (p *Policies) Replace(with *Policies) { p.replaced.Store(with) }
 
 // of returns the policy of an Activity.
-func (p *Policies) of(activityType string) Policy {
-	if now := p.replaced.Load(); now != nil {
-		p = now
-	}
-	if policy, named := p.ByActivity[activityType]; named {
+func (e Entries) of(activityType string) Policy {
+	if policy, named := e.ByActivity[activityType]; named {
 		return policy
 	}
-	return p.Default
+	return e.Default
 }
 
-// Interceptors are what a worker, and a replay, puts around the Workflows. The
-// order matters: a step is given its policy first, then watched by parking, and
-// only then attempted. What is measured is all of it.
-func Interceptors(policies *Policies, o parking.Options) []interceptor.WorkerInterceptor {
-	return []interceptor.WorkerInterceptor{&Measure{}, &FirstAttempt{}, parking.New(o), policies}
+// PolicySet says how the Activities of all runs are attempted. Nothing changes
+// it once Policies hold it.
+type PolicySet struct {
+	Entries // of every source that BySource does not name
+	// BySource are whole: a source's Entries take nothing from the others.
+	BySource map[string]Entries
 }
 
-// InterceptWorkflow implements interceptor.WorkerInterceptor.
-func (p *Policies) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	return &policiesInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, p}
+// of returns the policy of an Activity in a run of the source.
+func (s *PolicySet) of(source, activityType string) Policy {
+	if own, named := s.BySource[source]; named {
+		return own.of(activityType)
+	}
+	return s.Entries.of(activityType)
 }
 
-type policiesInbound struct {
-	interceptor.WorkflowInboundInterceptorBase
-	policies *Policies
+// Policies hold the PolicySet in use. Workers read it while a reload replaces
+// it.
+type Policies struct {
+	inUse atomic.Pointer[PolicySet]
 }
 
-func (i *policiesInbound) Init(outbound interceptor.WorkflowOutboundInterceptor) error {
-	return i.Next.Init(&policiesOutbound{interceptor.WorkflowOutboundInterceptorBase{Next: outbound}, i.policies})
+// NewPolicies returns Policies that hold the set.
+func NewPolicies(set PolicySet) *Policies {
+	p := &Policies{}
+	p.Replace(set)
+	return p
 }
 
-type policiesOutbound struct {
+// Replace changes the set. Activity options are not part of what a replay
+// compares, so this is safe for open runs: it applies to the steps that they
+// schedule from now on.
+func (p *Policies) Replace(set PolicySet) { p.inUse.Store(&set) }
+
+// withPolicy gives Activities the options that their Workflow did not set.
+type withPolicy struct {
 	interceptor.WorkflowOutboundInterceptorBase
+	event    func() (event.Event, bool) // of the run
 	policies *Policies
 }
 
-func (o *policiesOutbound) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
-	policy := o.policies.of(activityType)
+func (o *withPolicy) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
+	ev, _ := o.event()
+	policy := o.policies.inUse.Load().of(ev.Source, activityType)
 	options := workflow.GetActivityOptions(ctx)
 	if options.RetryPolicy == nil {
 		options.RetryPolicy = &policy.Retry

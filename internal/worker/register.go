@@ -10,9 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/internal/worker/alert"
 	"github.com/hookyard/hookyard/internal/worker/forward"
-	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // Registry is the part of a worker, or of a test environment, that takes
@@ -25,7 +23,7 @@ type Registry interface {
 // CheckHandlers returns what keeps handlers from being registered: a name
 // without a provider, or one that is given twice.
 func CheckHandlers(handlers []Handler) error {
-	seen := map[string]bool{alert.AlertWorkflow: true, event.PauseWorkflow: true}
+	seen := map[string]bool{event.AlertWorkflow: true, event.PauseWorkflow: true}
 	var errs []error
 	for _, h := range handlers {
 		provider, eventType, _ := strings.Cut(h.pattern, ".")
@@ -48,7 +46,7 @@ func Register(r Registry, handlers []Handler) error {
 	if err := CheckHandlers(handlers); err != nil {
 		return err
 	}
-	r.RegisterWorkflowWithOptions(alerting, workflow.RegisterOptions{Name: alert.AlertWorkflow})
+	r.RegisterWorkflowWithOptions(alerting, workflow.RegisterOptions{Name: event.AlertWorkflow})
 	r.RegisterWorkflowWithOptions(pausing, workflow.RegisterOptions{Name: event.PauseWorkflow})
 	var patterns []Handler
 	for _, h := range handlers {
@@ -89,14 +87,14 @@ func Fits(handlers []Handler) func(workflowType string, ev event.Event, body []b
 }
 
 // stateAttribute marks what a list of runs should show besides open or closed.
-var stateAttribute = temporal.NewSearchAttributeKeyKeyword(parking.StateAttribute)
+var stateAttribute = temporal.NewSearchAttributeKeyKeyword(event.StateAttribute)
 
 // unhandled does with an event what its source said when it came in.
 func unhandled(ctx workflow.Context, ev event.Event, payload converter.RawValue) error {
 	switch ev.Unhandled {
 	case event.UnhandledForward:
-		var forward *forward.Forward
-		return workflow.ExecuteActivity(ctx, forward.ForwardEvent, ev, payload).Get(ctx, nil)
+		var activities *forward.Activities
+		return workflow.ExecuteActivity(ctx, activities.ForwardEvent, ev, payload).Get(ctx, nil)
 	case event.UnhandledComplete:
 		return workflow.UpsertTypedSearchAttributes(ctx, stateAttribute.ValueSet(TypeUnhandled))
 	default:

@@ -29,7 +29,7 @@ import (
 func environment(t *testing.T, handlers []worker.Handler) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	policies := &worker.Policies{
+	policies := worker.NewPolicies(worker.PolicySet{Entries: worker.Entries{
 		Default: worker.Policy{
 			Timeout: 7 * time.Second,
 			Retry:   temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: 3},
@@ -37,13 +37,13 @@ func environment(t *testing.T, handlers []worker.Handler) *testsuite.TestWorkflo
 		ByActivity: map[string]worker.Policy{
 			"SendReceipt": {Timeout: 3 * time.Second, Retry: temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1, MaximumAttempts: 5}},
 		},
-	}
-	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{policies}})
+	}})
+	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{worker.WithoutParking(worker.Options{Policies: policies})}})
 	require.NoError(t, worker.Register(env, handlers))
 	env.RegisterActivity(&activities.Ledger{})
 	env.RegisterActivity(&activities.Mail{})
 	env.RegisterActivity(&activities.Build{})
-	env.RegisterActivity(&forward.Forward{})
+	env.RegisterActivity(&forward.Activities{})
 	return env
 }
 

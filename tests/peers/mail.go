@@ -20,10 +20,10 @@ type MailServer struct {
 	replies map[string]string // by command, in capitals; "." is the end of DATA
 	open    sync.RWMutex      // a caller is greeted while it is held for reading
 
-	mu      sync.Mutex
-	called  int
-	auth    []string
-	mails   []string
+	mu     sync.Mutex
+	called int
+	auth   []string
+	mails  []string
 }
 
 // NewMailServer starts one, which ends with the test. A reply of "hang up"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -14,28 +15,29 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/failure"
 )
 
-// AlertWorkflow is the Workflow Type that ReportParked starts. Open runs are
-// matched to their Workflow by it: never rename it.
-const AlertWorkflow = "hookyard.alerts"
-
-// AlertWorkflowID returns the Workflow Id under which a source's parked runs
-// are told about. No event has such an id, since theirs hold no slash.
-func AlertWorkflowID(source string) string { return "hookyard/alerts/" + source }
-
-// Alerts tells people about parked runs.
+// Activities tell people about parked runs. A worker registers the struct; its
+// methods are the Activities. It may be used by many goroutines.
 //
 // A thousand runs that one outage parks are one trouble. So a run that parks
 // is only reported, and a Workflow per source decides when to speak of it.
-type Alerts struct {
-	// Channels are where messages go. With none, nothing is reported.
-	Channels []*Channel
+type Activities struct {
 	// Client starts the Workflow and counts what is parked.
-	Client AlertClient
+	Client Client
 	// TaskQueue is where workers with these Activities poll.
 	TaskQueue string
+	// Config may be replaced while the worker runs. Until it is set, nothing
+	// is reported.
+	Config atomic.Pointer[Config]
+}
+
+// Config is the part of Activities that a reload changes.
+type Config struct {
+	// Channels are where messages go. With none, nothing is reported.
+	Channels []*Channel
 	// DigestEvery and EscalateAfter are the config's. A Workflow that is open
 	// keeps those that it was started with.
 	DigestEvery, EscalateAfter time.Duration
@@ -43,38 +45,37 @@ type Alerts struct {
 	Links Links
 }
 
-// AlertClient is the part of client.Client that Alerts uses.
-type AlertClient interface {
+// config returns the Config in use.
+func (a *Activities) config() Config {
+	if a == nil {
+		return Config{}
+	}
+	if c := a.Config.Load(); c != nil {
+		return *c
+	}
+	return Config{}
+}
+
+// Client is the part of client.Client that Activities uses.
+type Client interface {
 	ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	CountWorkflow(ctx context.Context, r *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error)
 	ListWorkflow(ctx context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 }
 
-// ParkedReport is one run that parked. Histories hold it: its JSON names may
-// be added to and not changed, and so may those of the types below.
-type ParkedReport struct {
-	Source     string `json:"source"`
-	EventType  string `json:"event_type,omitempty"`
-	WorkflowID string `json:"workflow_id"`
-	RunID      string `json:"run_id"`
-	// Step is what parked and Reason why; Error is its last error.
-	Step   string `json:"step"`
-	Reason string `json:"reason"`
-	Error  string `json:"error,omitempty"`
-}
-
-// AlertInput is what the Workflow AlertWorkflow is given.
-type AlertInput struct {
+// Input is the argument of the Workflow event.AlertWorkflow. Histories hold it:
+// its JSON names, and those of the types below, may be added to and not changed.
+type Input struct {
 	// Report is the run that parked first.
-	Report        ParkedReport  `json:"report"`
-	DigestEvery   time.Duration `json:"digest_every"`
-	EscalateAfter time.Duration `json:"escalate_after"`
+	Report        event.ParkedReport `json:"report"`
+	DigestEvery   time.Duration      `json:"digest_every"`
+	EscalateAfter time.Duration      `json:"escalate_after"`
 	// Progress is set where a run continues an earlier one as new.
-	Progress *AlertProgress `json:"progress,omitempty"`
+	Progress *Progress `json:"progress,omitempty"`
 }
 
-// AlertProgress is what the Workflow knows of its source.
-type AlertProgress struct {
+// Progress is what the Workflow knows of its source.
+type Progress struct {
 	// Told is how many runs the last message said are parked; 0 after one
 	// that said that none is.
 	Told int `json:"told"`
@@ -89,18 +90,18 @@ type AlertProgress struct {
 	Escalated  bool      `json:"escalated"`
 }
 
-// ParkedCount is what of a source is parked.
-type ParkedCount struct {
+// Count is what of a source is parked.
+type Count struct {
 	Runs int `json:"runs"`
 	// Reasons counts the runs by why they are parked. It and Oldest are of
 	// the 2,000 runs that started last, where more are parked.
 	Reasons map[string]int `json:"reasons,omitempty"`
 	// Oldest is the run that is parked the longest; nil where there is none.
-	Oldest *ParkedRun `json:"oldest,omitempty"`
+	Oldest *Run `json:"oldest,omitempty"`
 }
 
-// ParkedRun is one of them.
-type ParkedRun struct {
+// Run is one of them.
+type Run struct {
 	WorkflowID string    `json:"workflow_id"`
 	RunID      string    `json:"run_id"`
 	Since      time.Time `json:"since"`
@@ -112,17 +113,18 @@ type ParkedRun struct {
 //
 // It is idempotent under the source, so a thousand reports start one Workflow
 // and add nothing to its history. Every error is Unavailable.
-func (a *Alerts) ReportParked(ctx context.Context, r ParkedReport) error {
-	if a == nil || len(a.Channels) == 0 {
+func (a *Activities) ReportParked(ctx context.Context, r event.ParkedReport) error {
+	config := a.config()
+	if len(config.Channels) == 0 {
 		return nil
 	}
 	_, err := a.Client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                       AlertWorkflowID(r.Source),
+		ID:                       event.AlertID(r.Source),
 		TaskQueue:                a.TaskQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		StaticSummary:            "alerts about " + r.Source,
-	}, AlertWorkflow, AlertInput{Report: r, DigestEvery: a.DigestEvery, EscalateAfter: a.EscalateAfter})
+	}, event.AlertWorkflow, Input{Report: r, DigestEvery: config.DigestEvery, EscalateAfter: config.EscalateAfter})
 	if err != nil {
 		return failure.Unavailable(ctx, 0, "start the alerts about source %q: %v", r.Source, err)
 	}
@@ -132,19 +134,19 @@ func (a *Alerts) ReportParked(ctx context.Context, r ParkedReport) error {
 // parkedQuery finds the parked runs of a source.
 func parkedQuery(source string) string {
 	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(source)
-	return `HookState="parked" AND HookSource="` + quoted + `" AND ExecutionStatus="Running"`
+	return event.StateAttribute + `="` + event.StateParked + `" AND ` + event.SourceAttribute + `="` + quoted + `" AND ExecutionStatus="Running"`
 }
 
 // CountParked counts the parked runs of a source. A run that parked or went on
 // within the last second or two may be counted as it was before.
 //
 // It only reads, so it may be attempted at will. Every error is Unavailable.
-func (a *Alerts) CountParked(ctx context.Context, source string) (ParkedCount, error) {
+func (a *Activities) CountParked(ctx context.Context, source string) (Count, error) {
 	counted, err := a.Client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: parkedQuery(source)})
 	if err != nil {
-		return ParkedCount{}, failure.Unavailable(ctx, 0, "count the parked runs of source %q: %v", source, err)
+		return Count{}, failure.Unavailable(ctx, 0, "count the parked runs of source %q: %v", source, err)
 	}
-	count := ParkedCount{Runs: int(counted.GetCount())}
+	count := Count{Runs: int(counted.GetCount())}
 	const page, pages = 500, 4
 	var next []byte
 	for range pages {
@@ -155,7 +157,7 @@ func (a *Alerts) CountParked(ctx context.Context, source string) (ParkedCount, e
 			Query: parkedQuery(source), PageSize: page, NextPageToken: next,
 		})
 		if err != nil {
-			return ParkedCount{}, failure.Unavailable(ctx, 0, "list the parked runs of source %q: %v", source, err)
+			return Count{}, failure.Unavailable(ctx, 0, "list the parked runs of source %q: %v", source, err)
 		}
 		for _, run := range listed.GetExecutions() {
 			count.add(run)
@@ -167,9 +169,9 @@ func (a *Alerts) CountParked(ctx context.Context, source string) (ParkedCount, e
 	return count, nil
 }
 
-func (c *ParkedCount) add(run *workflowpb.WorkflowExecutionInfo) {
+func (c *Count) add(run *workflowpb.WorkflowExecutionInfo) {
 	var reason string
-	if json.Unmarshal(run.GetSearchAttributes().GetIndexedFields()["HookParkReason"].GetData(), &reason) == nil && reason != "" {
+	if json.Unmarshal(run.GetSearchAttributes().GetIndexedFields()[event.ReasonAttribute].GetData(), &reason) == nil && reason != "" {
 		if c.Reasons == nil {
 			c.Reasons = map[string]int{}
 		}
@@ -177,7 +179,7 @@ func (c *ParkedCount) add(run *workflowpb.WorkflowExecutionInfo) {
 	}
 	since := parkedSince(run)
 	if c.Oldest == nil || since.Before(c.Oldest.Since) {
-		c.Oldest = &ParkedRun{run.GetExecution().GetWorkflowId(), run.GetExecution().GetRunId(), since}
+		c.Oldest = &Run{run.GetExecution().GetWorkflowId(), run.GetExecution().GetRunId(), since}
 	}
 }
 
@@ -189,7 +191,7 @@ func parkedSince(run *workflowpb.WorkflowExecutionInfo) time.Time {
 			Since time.Time `json:"since"`
 		} `json:"steps"`
 	}
-	data := run.GetMemo().GetFields()["HookParked"].GetData()
+	data := run.GetMemo().GetFields()[event.ParkedMemo].GetData()
 	if err := json.Unmarshal(data, &parked); err != nil || len(parked.Steps) == 0 {
 		return run.GetStartTime().AsTime()
 	}
@@ -208,16 +210,17 @@ func parkedSince(run *workflowpb.WorkflowExecutionInfo) time.Time {
 // It is idempotent as far as attempts remember which channels took the
 // message: one whose answer is lost, or that answers late, gets it again.
 // Every error is Unavailable. It names the channels and holds no URL.
-func (a *Alerts) SendAlert(ctx context.Context, alert Alert) error {
+func (a *Activities) SendAlert(ctx context.Context, notice Notice) error {
+	config := a.config()
 	var told []string // the channels that took it, by name
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &told); err != nil {
 			told = nil // a message twice is better than none
 		}
 	}
-	left := slices.DeleteFunc(slices.Clone(a.Channels), func(c *Channel) bool { return slices.Contains(told, c.Name()) })
+	left := slices.DeleteFunc(slices.Clone(config.Channels), func(c *Channel) bool { return slices.Contains(told, c.Name()) })
 	var failed []string
-	for i, err := range SendAll(ctx, left, alert.message(a.Links)) {
+	for i, err := range SendAll(ctx, left, notice.message(config.Links)) {
 		if err != nil {
 			failed = append(failed, fmt.Sprintf("%s: %v", left[i].Name(), err))
 			continue
@@ -228,5 +231,5 @@ func (a *Alerts) SendAlert(ctx context.Context, alert Alert) error {
 		return nil
 	}
 	activity.RecordHeartbeat(ctx, told)
-	return failure.Unavailable(ctx, 0, "%d of %d channels did not take the message: %s", len(failed), len(a.Channels), strings.Join(failed, "; "))
+	return failure.Unavailable(ctx, 0, "%d of %d channels did not take the message: %s", len(failed), len(config.Channels), strings.Join(failed, "; "))
 }

@@ -23,6 +23,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/alert"
 	"github.com/hookyard/hookyard/internal/worker/failure"
 	"github.com/hookyard/hookyard/tests/peers"
@@ -40,7 +41,7 @@ func to(t *testing.T, ref, serverURL string) *alert.Channel {
 	return c
 }
 
-// temporalOf is an AlertClient of runs that it holds.
+// temporalOf is an Client of runs that it holds.
 type temporalOf struct {
 	runs    []*workflowpb.WorkflowExecutionInfo
 	fails   error
@@ -48,17 +49,17 @@ type temporalOf struct {
 
 	mu      sync.Mutex
 	started []client.StartWorkflowOptions
-	input   alert.AlertInput
+	input   alert.Input
 }
 
 func (f *temporalOf) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if name != alert.AlertWorkflow {
+	if name != event.AlertWorkflow {
 		return nil, fmt.Errorf("started %v", name)
 	}
 	f.started = append(f.started, o)
-	f.input = args[0].(alert.AlertInput)
+	f.input = args[0].(alert.Input)
 	return nil, f.fails
 }
 
@@ -99,11 +100,14 @@ func parkedRun(id, reason string, started time.Time, steps ...time.Time) *workfl
 func TestReportParked(t *testing.T) {
 	t.Parallel()
 	fake := &temporalOf{}
-	a := &alert.Alerts{
-		Channels: []*alert.Channel{to(t, "env:A", "http://127.0.0.1:1")}, Client: fake, TaskQueue: "queue",
-		DigestEvery: time.Minute, EscalateAfter: time.Hour,
+	a := &alert.Activities{
+		Client: fake, TaskQueue: "queue",
 	}
-	report := alert.ParkedReport{Source: "stripe", WorkflowID: "stripe:evt_1", Step: "SendReceipt", Reason: "exhausted"}
+	a.Config.Store(&alert.Config{
+		Channels:    []*alert.Channel{to(t, "env:A", "http://127.0.0.1:1")},
+		DigestEvery: time.Minute, EscalateAfter: time.Hour,
+	})
+	report := event.ParkedReport{Source: "stripe", WorkflowID: "stripe:evt_1", Step: "SendReceipt", Reason: "exhausted"}
 	require.NoError(t, run(t, a.ReportParked, report))
 	require.Len(t, fake.started, 1)
 	o := fake.started[0]
@@ -111,7 +115,7 @@ func TestReportParked(t *testing.T) {
 	require.Equal(t, "queue", o.TaskQueue)
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, o.WorkflowIDConflictPolicy)
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, o.WorkflowIDReusePolicy)
-	require.Equal(t, alert.AlertInput{Report: report, DigestEvery: time.Minute, EscalateAfter: time.Hour}, fake.input)
+	require.Equal(t, alert.Input{Report: report, DigestEvery: time.Minute, EscalateAfter: time.Hour}, fake.input)
 
 	fake.fails = errors.New("connection refused")
 	requireFailure(t, run(t, a.ReportParked, report), failure.TypeUnavailable)
@@ -120,18 +124,18 @@ func TestReportParked(t *testing.T) {
 func TestReportParkedToNobody(t *testing.T) {
 	t.Parallel()
 	fake := &temporalOf{}
-	require.NoError(t, run(t, (&alert.Alerts{Client: fake}).ReportParked, alert.ParkedReport{Source: "stripe"}))
+	require.NoError(t, run(t, (&alert.Activities{Client: fake}).ReportParked, event.ParkedReport{Source: "stripe"}))
 	require.Empty(t, fake.started)
-	require.NoError(t, run(t, (*alert.Alerts)(nil).ReportParked, alert.ParkedReport{Source: "stripe"}))
+	require.NoError(t, run(t, (*alert.Activities)(nil).ReportParked, event.ParkedReport{Source: "stripe"}))
 }
 
-func countParked(t *testing.T, fake *temporalOf, source string) (alert.ParkedCount, error) {
+func countParked(t *testing.T, fake *temporalOf, source string) (alert.Count, error) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
-	a := &alert.Alerts{Client: fake}
+	a := &alert.Activities{Client: fake}
 	env.RegisterActivity(a)
 	result, err := env.ExecuteActivity(a.CountParked, source)
-	var counted alert.ParkedCount
+	var counted alert.Count
 	if err == nil {
 		require.NoError(t, result.Get(&counted))
 	}
@@ -143,7 +147,7 @@ func TestCountParked(t *testing.T) {
 	fake := &temporalOf{}
 	counted, err := countParked(t, fake, `a"b\`)
 	require.NoError(t, err)
-	require.Equal(t, alert.ParkedCount{}, counted)
+	require.Equal(t, alert.Count{}, counted)
 	require.Equal(t, []string{`HookState="parked" AND HookSource="a\"b\\" AND ExecutionStatus="Running"`}, fake.queries)
 
 	// More than a page of them, and the oldest is the one parked first, which
@@ -154,10 +158,10 @@ func TestCountParked(t *testing.T) {
 	fake.runs[7] = parkedRun("stripe:old", "permanent", noon.Add(-2*time.Minute), noon, noon.Add(-time.Minute))
 	counted, err = countParked(t, fake, "stripe")
 	require.NoError(t, err)
-	require.Equal(t, alert.ParkedCount{
+	require.Equal(t, alert.Count{
 		Runs:    600,
 		Reasons: map[string]int{"exhausted": 599, "permanent": 1},
-		Oldest:  &alert.ParkedRun{WorkflowID: "stripe:old", RunID: "run-stripe:old", Since: noon.Add(-time.Minute)},
+		Oldest:  &alert.Run{WorkflowID: "stripe:old", RunID: "run-stripe:old", Since: noon.Add(-time.Minute)},
 	}, counted)
 
 	// Without a memo it is as if they had parked at their start.
@@ -171,9 +175,9 @@ func TestCountParked(t *testing.T) {
 	requireFailure(t, err, failure.TypeUnavailable)
 }
 
-var parkedAlert = alert.Alert{
-	Kind: alert.AlertParked, Source: "stripe", Count: alert.ParkedCount{Runs: 1},
-	Report: &alert.ParkedReport{
+var parkedAlert = alert.Notice{
+	Kind: alert.Parked, Source: "stripe", Count: alert.Count{Runs: 1},
+	Report: &event.ParkedReport{
 		Source: "stripe", EventType: "invoice.paid", WorkflowID: "stripe:evt_1", RunID: "r1",
 		Step: "SendReceipt", Reason: "exhausted", Error: "mail server: 421\r\n<!channel> @everyone " + strings.Repeat("x", 2000),
 	},
@@ -190,7 +194,7 @@ func decoded(t *testing.T, body []byte) posted {
 
 func TestSendAlert(t *testing.T) {
 	t.Parallel()
-	oldest := &alert.ParkedRun{WorkflowID: "stripe:evt_9", RunID: "r9", Since: noon}
+	oldest := &alert.Run{WorkflowID: "stripe:evt_9", RunID: "r9", Since: noon}
 	reasons := map[string]int{"permanent": 2, "exhausted": 338}
 	const (
 		ui   = "https://ui.example.com/namespaces/default/workflows"
@@ -199,7 +203,7 @@ func TestSendAlert(t *testing.T) {
 			"All that are parked: " + list + "\nOnce the cause is gone: hookyard resume --all --source stripe"
 	)
 	for _, tt := range []struct {
-		alert alert.Alert
+		alert alert.Notice
 		want  posted
 	}{
 		{parkedAlert, posted{
@@ -208,21 +212,19 @@ func TestSendAlert(t *testing.T) {
 				"\nRun: " + ui + "/stripe:evt_1/r1/history\nAll that are parked: " + list +
 				"\nOnce the cause is gone: hookyard resume --all --source stripe",
 		}},
-		{alert.Alert{Kind: alert.AlertDigest, Before: 1, Count: alert.ParkedCount{Runs: 340, Reasons: reasons, Oldest: oldest}}, posted{
+		{alert.Notice{Kind: alert.Digest, Before: 1, Count: alert.Count{Runs: 340, Reasons: reasons, Oldest: oldest}}, posted{
 			Title: "stripe: 340 runs are parked (1 at the last message)", Link: list, Message: rest,
 		}},
-		{alert.Alert{Kind: alert.AlertEscalated, Count: alert.ParkedCount{Runs: 1, Reasons: reasons, Oldest: oldest}}, posted{
+		{alert.Notice{Kind: alert.Escalated, Count: alert.Count{Runs: 1, Reasons: reasons, Oldest: oldest}}, posted{
 			Title: "stripe: 1 run is still parked, the oldest since 2026-03-01 12:00:00 UTC", Link: list, Message: rest,
 		}},
-		{alert.Alert{Kind: alert.AlertCleared, Before: 340}, posted{
+		{alert.Notice{Kind: alert.Cleared, Before: 340}, posted{
 			Title: "stripe: nothing is parked any more", Link: list, Over: "true",
 		}},
 	} {
 		in := peers.NewInbox(t, peers.Accept)
-		a := &alert.Alerts{
-			Channels: []*alert.Channel{to(t, "env:A", in.URL)},
-			Links:    alert.Links{WebUI: "https://ui.example.com", Namespace: "default"},
-		}
+		a := sending(to(t, "env:A", in.URL))
+		a.Config.Load().Links = alert.Links{WebUI: "https://ui.example.com", Namespace: "default"}
 		tt.alert.Source = "stripe"
 		require.NoError(t, run(t, a.SendAlert, tt.alert))
 		req, body := in.Only(t)
@@ -241,7 +243,7 @@ func TestSendAlert(t *testing.T) {
 func TestSendAlertWithoutWebUI(t *testing.T) {
 	t.Parallel()
 	in := peers.NewInbox(t, peers.Accept)
-	a := &alert.Alerts{Channels: []*alert.Channel{to(t, "env:A", in.URL)}}
+	a := sending(to(t, "env:A", in.URL))
 	require.NoError(t, run(t, a.SendAlert, parkedAlert))
 	_, body := in.Only(t)
 	require.Contains(t, decoded(t, body).Message, "\nRun: stripe:evt_1\nOnce the cause is gone")
@@ -258,7 +260,7 @@ func TestSendAlertRetriesWhatFailed(t *testing.T) {
 		}
 	})
 	gone := to(t, "env:GONE", "http://127.0.0.1:1")
-	a := &alert.Alerts{Channels: []*alert.Channel{to(t, "env:UP", up.URL), to(t, "env:DOWN", down.URL), gone}}
+	a := sending(to(t, "env:UP", up.URL), to(t, "env:DOWN", down.URL), gone)
 
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
@@ -305,7 +307,7 @@ func TestChannelsKeepTheirSecret(t *testing.T) {
 		require.ErrorContains(t, err, tt.says)
 		var log strings.Builder
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "err", err, "channel", c)
-		for _, text := range []string{err.Error(), log.String(), fmt.Sprintf("%v %+v %#v %s", c, []any{c}, c, alert.Alerts{Channels: []*alert.Channel{c}}.Channels)} {
+		for _, text := range []string{err.Error(), log.String(), fmt.Sprintf("%v %+v %#v %s", c, []any{c}, c, alert.Config{Channels: []*alert.Channel{c}})} {
 			require.NotContains(t, strings.ToLower(text), strings.ToLower(hidden), "%s", tt.url)
 			require.NotContains(t, text, "snake_case")
 		}
@@ -351,7 +353,7 @@ func TestSendMail(t *testing.T) {
 	report := *message.Report
 	report.EventType = "a\r\nBcc: everybody@example.com"
 	message.Report = &report
-	require.NoError(t, run(t, (&alert.Alerts{Channels: []*alert.Channel{c}}).SendAlert, message))
+	require.NoError(t, run(t, sending(c).SendAlert, message))
 	require.Len(t, server.Mails(), 1)
 	require.Contains(t, server.Mails()[0], "Subject: stripe: a Bcc: everybody@example.com is parked at SendReceipt (exhausted)")
 	require.NotContains(t, server.Mails()[0], "\nBcc:")
@@ -388,4 +390,11 @@ func TestChannelThatHangs(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return c.Send(t.Context(), alert.Message{Title: "t"}) == nil
 	}, time.Minute, 10*time.Millisecond, "they are free again")
+}
+
+// sending returns Activities that send to these channels.
+func sending(channels ...*alert.Channel) *alert.Activities {
+	a := &alert.Activities{}
+	a.Config.Store(&alert.Config{Channels: channels})
+	return a
 }

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -67,13 +68,13 @@ func FuzzAlert(f *testing.F) {
 	f.Add("a", "<!channel>\n@everyone", "\x1b]0;x\a<@U1>", []byte(`{"steps":[{"since":"9999-12-31T23:59:59.999999999-23:59"}]}`))
 	f.Add("a\" OR 1=1", "<\x00!here>", "\xff", []byte(`{"steps":[{}]}`))
 	f.Fuzz(func(t *testing.T, source, eventType, said string, memo []byte) {
-		var count ParkedCount
+		var count Count
 		count.Runs = 2
 		count.add(&workflowpb.WorkflowExecutionInfo{Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{"HookParked": {Data: memo}}}})
 		require.NotNil(t, count.Oldest)
 		links := Links{WebUI: "https://ui.example.com", Namespace: "default"}
-		for _, kind := range []AlertKind{AlertParked, AlertDigest, AlertEscalated, AlertCleared} {
-			m := Alert{Kind: kind, Source: source, Count: count, Report: &ParkedReport{Source: source, EventType: eventType, Error: said, WorkflowID: source + ":1"}}.message(links)
+		for _, kind := range []Kind{Parked, Digest, Escalated, Cleared} {
+			m := Notice{Kind: kind, Source: source, Count: count, Report: &event.ParkedReport{Source: source, EventType: eventType, Error: said, WorkflowID: source + ":1"}}.message(links)
 			require.LessOrEqual(t, len(m.Title), 300)
 			require.True(t, utf8.ValidString(m.Title), "%q", m.Title)
 			require.Equal(t, -1, strings.IndexFunc(m.Title, func(r rune) bool { return !unicode.IsPrint(r) }), "%q", m.Title)

@@ -8,33 +8,34 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/failure"
 )
 
-// AlertKind is what an Alert says. Histories hold it: one may be added and
+// Kind is what an Notice says. Histories hold it: one may be added and
 // none renamed.
-type AlertKind string
+type Kind string
 
 // The kinds.
 const (
-	AlertParked    AlertKind = "parked"    // a run parked, and none was before
-	AlertDigest    AlertKind = "digest"    // their number is another one now
-	AlertEscalated AlertKind = "escalated" // one has been parked for too long
-	AlertCleared   AlertKind = "cleared"   // none is parked any more
+	Parked    Kind = "parked"    // a run parked, and none was before
+	Digest    Kind = "digest"    // their number is another one now
+	Escalated Kind = "escalated" // one has been parked for too long
+	Cleared   Kind = "cleared"   // none is parked any more
 )
 
-// Alert is what is to be told about the parked runs of a source. Each one can
-// be understood without those before it, so that one may be left out. Its
-// wording is no part of it: open runs speak as the newest worker does.
-type Alert struct {
-	Kind   AlertKind `json:"kind"`
-	Source string    `json:"source"`
-	// Report is the first run, where Kind is AlertParked.
-	Report *ParkedReport `json:"report,omitempty"`
+// Notice is what people are told about the parked runs of a source. Each Notice
+// can be understood without the ones before it, so that one may be left out. It
+// holds no wording: open runs speak as the newest worker does.
+type Notice struct {
+	Kind   Kind   `json:"kind"`
+	Source string `json:"source"`
+	// Report is the first run, where Kind is Parked.
+	Report *event.ParkedReport `json:"report,omitempty"`
 	// Count is what is parked now, and Before how many runs the last message
 	// spoke of.
-	Count  ParkedCount `json:"count"`
-	Before int         `json:"before,omitempty"`
+	Count  Count `json:"count"`
+	Before int   `json:"before,omitempty"`
 }
 
 // Message is what a channel is sent.
@@ -76,29 +77,29 @@ func (l Links) parked(source string) string {
 	return fmt.Sprintf("%s/namespaces/%s/workflows?query=%s", l.WebUI, url.PathEscape(l.Namespace), url.QueryEscape(parkedQuery(source)))
 }
 
-func (a Alert) message(links Links) Message {
-	m := Message{Source: a.Source, Link: links.parked(a.Source), Key: AlertWorkflowID(a.Source)}
+func (a Notice) message(links Links) Message {
+	m := Message{Source: a.Source, Link: links.parked(a.Source), Key: event.AlertID(a.Source)}
 	resume := fmt.Sprintf("Once the cause is gone: hookyard resume --all --source %s", a.Source)
 	list := m.Link
 	if list != "" {
 		list = "All that are parked: " + list
 	}
 	switch a.Kind {
-	case AlertParked:
-		var r ParkedReport
+	case Parked:
+		var r event.ParkedReport
 		if a.Report != nil {
 			r = *a.Report
 		}
 		m.Title = fmt.Sprintf("%s: %s is parked at %s (%s)", a.Source, orElse(r.EventType, "an event"), r.Step, r.Reason)
 		m.Link = links.run(r.WorkflowID, r.RunID)
 		m.Text = lines(failure.Printable(r.Error, 400), "Run: "+orElse(m.Link, r.WorkflowID), list, resume)
-	case AlertCleared:
+	case Cleared:
 		m.Title = a.Source + ": nothing is parked any more"
 		m.Over = true
-	case AlertEscalated:
+	case Escalated:
 		m.Title = fmt.Sprintf("%s: %s still parked, the oldest since %s", a.Source, runs(a.Count.Runs), a.Count.since())
 		m.Text = lines(a.Count.reasons(), a.Count.oldest(links), list, resume)
-	case AlertDigest:
+	case Digest:
 		m.Title = fmt.Sprintf("%s: %s parked (%d at the last message)", a.Source, runs(a.Count.Runs), a.Before)
 		m.Text = lines(a.Count.reasons(), a.Count.oldest(links), list, resume)
 	}
@@ -114,7 +115,7 @@ func runs(n int) string {
 }
 
 // reasons reads "exhausted 338, permanent 2".
-func (c *ParkedCount) reasons() string {
+func (c *Count) reasons() string {
 	var parts []string
 	for _, reason := range slices.Sorted(maps.Keys(c.Reasons)) {
 		parts = append(parts, fmt.Sprintf("%s %d", reason, c.Reasons[reason]))
@@ -122,14 +123,14 @@ func (c *ParkedCount) reasons() string {
 	return strings.Join(parts, ", ")
 }
 
-func (c *ParkedCount) since() string {
+func (c *Count) since() string {
 	if c.Oldest == nil {
 		return "an unknown time"
 	}
 	return c.Oldest.Since.UTC().Format(time.DateTime) + " UTC"
 }
 
-func (c *ParkedCount) oldest(links Links) string {
+func (c *Count) oldest(links Links) string {
 	if c.Oldest == nil {
 		return ""
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -16,15 +17,17 @@ import (
 	"github.com/hookyard/hookyard/internal/worker/failure"
 )
 
-// Forward sends events on to the operator's own services.
-type Forward struct {
-	// Targets says by source where its events go.
-	Targets map[string]Target
+// Activities send events on to the operator's own services. A worker registers
+// the struct; its method is the Activity. It may be used by many goroutines.
+type Activities struct {
 	// HTTP is the client to send with; if nil, one with Go's defaults.
 	HTTP *http.Client
 	// Now is the clock that signatures and Retry-After dates are read
 	// against; if nil, time.Now.
 	Now func() time.Time
+	// Targets says by source where its events go. It may be replaced while
+	// the worker runs; until it is set, there are none.
+	Targets atomic.Pointer[map[string]Target]
 }
 
 // Target is one service that takes events.
@@ -62,14 +65,18 @@ type Target struct {
 // Permanent are NotConfigured (no usable target, or one that cannot sign),
 // BadPayload, and Refused (a redirect, or a 4xx other than 408, 425 and 429).
 // Everything else is Unavailable, and Retry-After is obeyed for up to an hour.
-func (f *Forward) ForwardEvent(ctx context.Context, ev event.Event, payload converter.RawValue) error {
+func (f *Activities) ForwardEvent(ctx context.Context, ev event.Event, payload converter.RawValue) error {
 	if f == nil {
-		f = &Forward{}
+		f = &Activities{}
 	}
-	target, ok := f.Targets[ev.Source]
+	var targets map[string]Target
+	if now := f.Targets.Load(); now != nil {
+		targets = *now
+	}
+	target, ok := targets[ev.Source]
 	if !ok {
 		return failure.Permanent(failure.TypeNotConfigured, "source %q has no forward.url in the config; sources that have one: %q",
-			ev.Source, slices.Sorted(maps.Keys(f.Targets)))
+			ev.Source, slices.Sorted(maps.Keys(targets)))
 	}
 	to, err := endpoint(target.URL, "forward.url of source "+strconv.Quote(ev.Source))
 	if err != nil {

@@ -32,12 +32,13 @@ func raw(encoding string, data []byte) converter.RawValue {
 	})
 }
 
-// forwardTo returns a Forward of the source "acme" to the URL.
-func forwardTo(url string) *forward.Forward {
-	return &forward.Forward{
-		Targets: map[string]forward.Target{"acme": {URL: url}},
-		Now:     func() time.Time { return noon },
+// forwardTo returns Activities that forward the source "acme" to the URL.
+func forwardTo(url string) *forward.Activities {
+	f := &forward.Activities{
+		Now: func() time.Time { return noon },
 	}
+	f.Targets.Store(&map[string]forward.Target{"acme": {URL: url}})
+	return f
 }
 
 func TestForwardKeepsTheBytes(t *testing.T) {
@@ -69,14 +70,14 @@ func TestForwardHeaders(t *testing.T) {
 	t.Parallel()
 	in := peers.NewInbox(t, peers.Accept)
 	f := forwardTo(strings.Replace(in.URL, "http://", "http://me:word@", 1))
-	target := f.Targets["acme"]
+	target := (*f.Targets.Load())["acme"]
 	target.Sign = func(h http.Header, id string, at time.Time, body []byte) error {
 		h.Set("Webhook-Id", id)
 		h.Set("Webhook-Timestamp", at.Format(time.RFC3339))
 		h.Set("Webhook-Signature", "of "+string(body))
 		return nil
 	}
-	f.Targets["acme"] = target
+	f.Targets.Store(&map[string]forward.Target{"acme": target})
 	ev := acme()
 	ev.Type = "orders/100%\r\né"
 	require.NoError(t, run(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
@@ -213,7 +214,7 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := forwardTo(tt.url)
-			f.Targets["acme"] = forward.Target{URL: tt.url, Timeout: 100 * time.Millisecond}
+			f.Targets.Store(&map[string]forward.Target{"acme": {URL: tt.url, Timeout: 100 * time.Millisecond}})
 			failure := requireFailure(t, run(t, f.ForwardEvent, acme(), raw("json/plain", nil)), failure.TypeUnavailable)
 			require.Contains(t, failure.Message(), tt.says)
 			require.NotContains(t, failure.Message(), "secret")
@@ -246,8 +247,10 @@ func TestForwardDoesNotWaitForTheWholeBody(t *testing.T) {
 
 func TestForwardRefusesBeforeSending(t *testing.T) {
 	t.Parallel()
-	target := func(x forward.Target) *forward.Forward {
-		return &forward.Forward{Targets: map[string]forward.Target{"acme": x, "other": {}}}
+	target := func(x forward.Target) *forward.Activities {
+		f := &forward.Activities{}
+		f.Targets.Store(&map[string]forward.Target{"acme": x, "other": {}})
+		return f
 	}
 	in := peers.NewInbox(t, peers.Accept)
 	signs := func(http.Header, string, time.Time, []byte) error { return errors.New("the key is too short") }
@@ -256,7 +259,7 @@ func TestForwardRefusesBeforeSending(t *testing.T) {
 	stranger.Source = "stranger"
 	for _, tt := range []struct {
 		name    string
-		forward *forward.Forward
+		forward *forward.Activities
 		ev      event.Event
 		payload converter.RawValue
 		kind    string

@@ -2,92 +2,97 @@ package parking
 
 import (
 	"fmt"
+	"mime"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/event"
 )
 
-// show writes what is parked where people look: Search Attributes and memo for
-// lists, the details for the run's own page.
-func (r *run) show(ctx workflow.Context) {
-	state := temporal.NewSearchAttributeKeyKeyword(StateAttribute)
-	reason := temporal.NewSearchAttributeKeyKeyword(ReasonAttribute)
-	attributes := []temporal.SearchAttributeUpdate{state.ValueUnset(), reason.ValueUnset()}
-	var memo Parked
-	for _, p := range r.parked {
-		memo.Steps = append(memo.Steps, p.Step)
-	}
-	if len(memo.Steps) > 0 {
-		first := memo.Steps[0].Reason
-		attributes = []temporal.SearchAttributeUpdate{state.ValueSet(stateOf(first)), reason.ValueSet(string(first))}
-	}
-	// Both fail only on values that cannot be encoded, and these can.
-	_ = workflow.UpsertTypedSearchAttributes(ctx, attributes...)
-	_ = workflow.UpsertMemo(ctx, map[string]any{MemoKey: memo})
-	workflow.SetCurrentDetails(ctx, r.details(ctx))
-}
-
-func stateOf(r Reason) string {
-	if r == ReasonPaused {
-		return StateHeld
-	}
-	return StateParked
-}
-
-// clear shows that nothing is parked any more.
-func (r *run) clear(ctx workflow.Context) {
-	if len(r.parked) > 0 {
-		r.parked = nil
-		r.show(ctx)
-	}
-}
+// The bounds of what the details hold, in lines and bytes. With the parked
+// steps they stay under 16 KiB.
+const (
+	detailedSteps = 4
+	maxLog        = 12
+	maxBy         = 80
+	maxWhy        = 300
+)
 
 // note writes down who did what.
-func (r *run) note(ctx workflow.Context, what, step, by, why string) {
-	line := fmt.Sprintf("- %s: %s", workflow.Now(ctx).UTC().Format(time.DateTime), what)
+func (r *Run) note(ctx workflow.Context, what, step, by, why string) {
+	text := what
 	if step != "" {
-		line += " " + step
+		text += " " + Code(step)
 	}
-	line += " by " + somebody(by)
+	text += " by " + Code(somebody(by))
 	if why != "" {
-		line += ": " + oneLine(why)
+		text += ": " + Code(line(why, maxWhy))
 	}
-	if r.log = append(r.log, line); len(r.log) > maxLog {
+	r.noteLine(ctx, text)
+}
+
+func (r *Run) noteLine(ctx workflow.Context, text string) {
+	text = fmt.Sprintf("- %s: %s", workflow.Now(ctx).UTC().Format(time.DateTime), Clip(text, 2*maxWhy))
+	if r.log = append(r.log, text); len(r.log) > maxLog {
 		r.log = append([]string{"- earlier: see the history"}, r.log[2:]...)
 	}
 }
-
-// maxLog is how many lines of who did what are shown.
-const maxLog = 30
 
 func somebody(by string) string {
 	if by == "" {
 		return "somebody who gave no name"
 	}
-	return oneLine(by)
+	return line(by, maxBy)
 }
 
-func orNot(why string) string {
-	if why == "" {
-		return "no reason given"
+// line makes one line of at most so many bytes of a text.
+func line(text string, most int) string {
+	return Clip(strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " "), most)
+}
+
+// Code returns a text as a code span of Markdown, on one line. Markdown makes no
+// link, image or HTML of what is in it. All that people or other systems write
+// is shown this way.
+func Code(text string) string {
+	text = strings.TrimSpace(strings.ReplaceAll(line(text, maxError), "`", "'"))
+	if text == "" {
+		return "` `"
 	}
-	return oneLine(why)
+	return "`" + text + "`"
 }
 
-func oneLine(text string) string { return clip(strings.Join(strings.Fields(text), " "), 500) }
+// codeBlock returns a text of several lines as Markdown that makes nothing of it.
+func codeBlock(text string) string {
+	return "```\n" + strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "```", "'''") + "\n```\n"
+}
+
+// Clip returns at most so many bytes of a text, and "…" where it cuts.
+func Clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
 
 // details is the run's page in Markdown.
-func (r *run) details(ctx workflow.Context) string {
+func (r *Run) details(ctx workflow.Context) string {
 	var b strings.Builder
-	for _, p := range r.parked {
+	parked := r.board.steps
+	for _, p := range parked[:min(len(parked), detailedSteps)] {
 		b.WriteString(p.details())
 	}
-	if len(r.parked) > 0 && r.parked[0].Reason != ReasonPaused {
+	if more := len(parked) - detailedSteps; more > 0 {
+		fmt.Fprintf(&b, "### And %d more are parked\n\n", more)
+	}
+	if len(parked) > 0 && parked[0].Reason != event.ReasonPaused {
 		b.WriteString(r.payloadDetails())
-		b.WriteString(howTo(workflow.GetInfo(ctx).WorkflowExecution.ID, r.parked[0].Name))
+		b.WriteString(howTo(workflow.GetInfo(ctx).WorkflowExecution.ID, parked[0].Name))
 	}
 	if len(r.log) > 0 {
 		b.WriteString("### What was done\n\n" + strings.Join(r.log, "\n") + "\n")
@@ -96,38 +101,45 @@ func (r *run) details(ctx workflow.Context) string {
 }
 
 func (p *parkedStep) details() string {
-	if p.Reason == ReasonPaused {
+	if p.Reason == event.ReasonPaused {
 		return heldDetails(p.Step)
 	}
 	tried := ""
 	if p.Attempts > 0 {
 		tried = fmt.Sprintf("%d attempts over %s, ", p.Attempts, p.Since.Sub(p.Started).Round(time.Second))
 	}
-	return fmt.Sprintf("### Parked at %s: %s\n\n%ssince %s UTC. The last error:\n\n```\n%s\n```\n\n",
-		p.Name, p.Reason, tried, p.Since.UTC().Format(time.DateTime), strings.ReplaceAll(p.Error, "```", "'''"))
+	return fmt.Sprintf("### Parked at %s: %s\n\n%ssince %s UTC. The last error:\n\n%s\n",
+		Code(p.Name), p.Reason, tried, p.Since.UTC().Format(time.DateTime), codeBlock(p.Error))
 }
 
-// howTo is what there is to copy and paste.
+// heldDetails is the page of a held run.
+func heldDetails(s Step) string {
+	return fmt.Sprintf("### Held: %s\n\nsince %s UTC, before its first step. It goes on when the pause ends:"+
+		"\n\n- `hookyard unpause` with the name of the source\n\nA Signal `resume` from this page lets this one run go on before that.\n\n",
+		s.Error, s.Since.UTC().Format(time.DateTime))
+}
+
+// howTo says what can be done, ready to be copied.
 func howTo(workflowID, step string) string {
-	return fmt.Sprintf(`To go on, send a Signal from this page, or run one of these:
-
-- %[1]shookyard resume %[2]s%[1]s tries again from here
-- %[1]shookyard resolve %[2]s --step %[3]s --result null --why "…"%[1]s says that it was done by hand
-- %[1]shookyard amend %[2]s%[1]s corrects the payload and starts over
-- %[1]shookyard discard %[2]s --why "…"%[1]s gives it up
-
-`, "`", workflowID, step)
+	command := func(text, what string) string { return "- " + Code("hookyard "+text) + " " + what + "\n" }
+	return "To go on, send a Signal from this page, or run one of these:\n\n" +
+		command("resume "+workflowID, "tries again from here") +
+		command(`resolve `+workflowID+` --step `+step+` --result null --why "…"`, "says that it was done by hand") +
+		command("amend "+workflowID, "corrects the payload and starts over") +
+		command(`discard `+workflowID+` --why "…"`, "gives it up") + "\n"
 }
 
-func (r *run) payloadDetails() string {
+// payloadDetails says what the payload is. The Content-Type header is not
+// signed, so no more of it than its media type is shown.
+func (r *Run) payloadDetails() string {
 	p := r.payload()
 	if p == nil {
 		return ""
 	}
-	ev, _ := r.event()
-	kind := ev.ContentType
-	if kind == "" {
+	ev, _ := r.Event()
+	kind, _, err := mime.ParseMediaType(ev.ContentType)
+	if err != nil || kind == "" {
 		kind = string(p.GetMetadata()[converter.MetadataEncoding])
 	}
-	return fmt.Sprintf("The payload is %s, %d bytes.\n\n", oneLine(kind), len(p.GetData()))
+	return fmt.Sprintf("The payload is %s, %d bytes.\n\n", Code(line(kind, 100)), len(p.GetData()))
 }

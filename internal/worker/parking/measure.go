@@ -1,6 +1,7 @@
 package parking
 
 import (
+	"github.com/hookyard/hookyard/event"
 	"go.temporal.io/sdk/workflow"
 )
 
@@ -15,8 +16,8 @@ const (
 // count counts what happens to a run, and not what is replayed of it: the
 // SDK's counters know the difference. The labels are the source's and, where
 // there is one, the reason.
-func (r *run) count(ctx workflow.Context, counter string, reason Reason) {
-	ev, _ := r.event()
+func (r *Run) count(ctx workflow.Context, counter string, reason event.ParkReason) {
+	ev, _ := r.Event()
 	labels := map[string]string{"source": ev.Source}
 	if reason != "" {
 		labels["reason"] = string(reason)

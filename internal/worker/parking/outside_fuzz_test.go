@@ -32,7 +32,7 @@ func FuzzAmend(f *testing.F) {
 			return // the update is refused before it comes here
 		}
 		var asked []byte
-		r := &run{
+		r := &Run{
 			args: []any{event.Event{Source: "s", ID: "1"}, converter.NewRawValue(&commonpb.Payload{})},
 			options: Options{Fits: func(_ string, _ event.Event, body []byte) error {
 				if asked = body; len(body)%7 == 6 {
@@ -65,46 +65,54 @@ func FuzzAmend(f *testing.F) {
 	})
 }
 
-// FuzzLegacy gives a run a header that no run has left, and looks for a call
-// that is taken for done with a result which it did not have.
-func FuzzLegacy(f *testing.F) {
-	r := &run{}
+// calling makes a call of a step, as a Workflow does.
+func calling(r *Run, name string, args ...any) *call {
+	c := &call{number: len(r.calls), name: name, args: args}
+	r.calls = append(r.calls, c)
+	r.lookUp(c)
+	return c
+}
+
+// FuzzCarriedOver gives a run a header that no run has passed on, and looks for
+// a call that is taken for done with a result that it did not have.
+func FuzzCarriedOver(f *testing.F) {
+	r := &Run{keys: keys{}}
 	for _, name := range []string{"A", "A", "B"} {
-		r.calling(name, []any{1}).finish(&commonpb.Payload{Data: []byte(`"` + name + `"`)})
+		calling(r, name, 1).finish(&commonpb.Payload{Data: []byte(`"` + name + `"`)}, fromStep)
 	}
-	left, err := json.Marshal(r.leave())
+	left, err := json.Marshal(r.carryOver())
 	require.NoError(f, err)
 	f.Add(left, "A", "x")
-	f.Add([]byte(`{"done":{"A:6b86b273ff34fce19d6b804eff5a3f57:1":"AAEC"},"failed":{"since":"9999-12-31T23:59:59Z"},"log":["","`+"`"+`"]}`), "A", "")
+	f.Add([]byte(`{"done":{"A:6b86b273ff34fce19d6b804eff5a3f57:1":{"payload":"AAEC","by_hand":true}},"parked":{"A:6b86b273ff34fce19d6b804eff5a3f57:2":{}},"failed":{"since":"9999-12-31T23:59:59Z"},"log":["","`+"`"+`"]}`), "A", "")
 	f.Add([]byte(`{"done":null,"failed":{}}`), "", "\xff")
 	f.Fuzz(func(t *testing.T, header []byte, name, arg string) {
 		if !utf8.ValidString(name) {
 			return // Activities have names
 		}
-		var found legacy
+		var found carriedOver
 		stored := &commonpb.Payload{Metadata: map[string][]byte{"encoding": []byte("json/plain")}, Data: header}
 		if converter.GetDefaultDataConverter().FromPayload(stored, &found) != nil {
-			found = legacy{} // it is done again
+			found = carriedOver{} // it is done again
 		}
-		r := &run{legacy: found, keys: keys{}}
+		r := &Run{carried: found, keys: keys{}}
 		for range 2 {
-			c := r.calling(name, []any{arg})
+			c := calling(r, name, arg)
 			if !c.done {
-				c.finish(&commonpb.Payload{Data: []byte(arg)})
+				c.finish(&commonpb.Payload{Data: []byte(arg)}, fromStep)
 			}
 		}
-		// What this run leaves, the next one finds.
-		data, err := json.Marshal(r.leave())
+		// What this run passes on, the next one finds.
+		data, err := json.Marshal(r.carryOver())
 		require.NoError(t, err)
-		var next legacy
+		var next carriedOver
 		require.NoError(t, json.Unmarshal(data, &next))
-		n := &run{legacy: next, keys: keys{}}
+		n := &Run{carried: next, keys: keys{}}
 		for i := range 2 {
-			was, is := r.calls[i], n.calling(name, []any{arg})
+			was, is := r.calls[i], calling(n, name, arg)
 			require.True(t, is.done)
 			require.Equal(t, string(was.result.GetData()), string(is.result.GetData()))
 		}
-		require.False(t, n.calling(name, []any{arg}).done, "it was called twice and no more")
+		require.False(t, calling(n, name, arg).done, "it was called twice and no more")
 	})
 }
 
@@ -116,12 +124,13 @@ func FuzzDetails(f *testing.F) {
 	f.Add("```\n# Approved\n", "a\n- b", "`x`\r\n\n### Parked")
 	f.Add("````", "\u2028", "\xff\x00")
 	f.Fuzz(func(t *testing.T, said, by, why string) {
-		p := &parkedStep{Step: Step{Name: "Step", Reason: ReasonFailed, Error: clip(said, 1<<10), Since: time.Unix(1, 0)}}
+		p := &parkedStep{Step: Step{Name: "Step", Reason: event.ReasonFailed, Error: Clip(said, 1<<10), Since: time.Unix(1, 0)}}
 		page := p.details()
 		require.Equal(t, 2, strings.Count(page, "```"), "%q", page)
-		for _, text := range []string{somebody(by), orNot(why), oneLine(why)} {
+		for _, text := range []string{Code(somebody(by)), Code(why), Code(said)} {
 			require.NotContains(t, text, "\n")
-			require.LessOrEqual(t, len(text), 500+len("…"))
+			require.Equal(t, 2, strings.Count(text, "`"), "%q", text)
+			require.LessOrEqual(t, len(text), maxError+len("``…"))
 		}
 	})
 }

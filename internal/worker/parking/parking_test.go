@@ -25,6 +25,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
+	hookyard "github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -82,7 +83,7 @@ func newRun(t *testing.T, function any, options parking.Options) *run {
 		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t,
 		world: &world{failures: map[string]int{}, errors: map[string]error{}, calls: map[string]int{}},
 	}
-	r.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{parking.New(options)}})
+	r.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{hookyard.Interceptor(hookyard.Options{Parking: options})}})
 	r.SetTestTimeout(20 * time.Second)
 	for _, name := range []string{"A", "B", "C"} {
 		r.RegisterActivityWithOptions(func(_ context.Context, input string) (string, error) {
@@ -142,12 +143,12 @@ func TestResume(t *testing.T) {
 	r.failures["B"] = attempts
 	r.at(time.Hour, func() {
 		details := r.details()
-		require.Contains(t, details, "### Parked at B: exhausted")
+		require.Contains(t, details, "### Parked at `B`: exhausted")
 		require.Contains(t, details, "3 attempts over 2s, since")
 		require.Contains(t, details, "B is down")
-		require.Contains(t, details, "json/plain, 7 bytes")
+		require.Contains(t, details, "`json/plain`, 7 bytes")
 		require.Contains(t, details, "`hookyard resume default-test-workflow-id`")
-		r.SignalWorkflow(parking.SignalResume, parking.Resume{By: "ada", Why: "B is back"})
+		r.SignalWorkflow(event.SignalResume, parking.Resume{By: "ada", Why: "B is back"})
 	})
 	r.start()
 	require.NoError(t, r.GetWorkflowError())
@@ -157,7 +158,7 @@ func TestResume(t *testing.T) {
 	require.Equal(t, 1, r.called("A"), "what is done is not done again")
 	require.Equal(t, attempts+1, r.called("B"))
 	require.Equal(t, []string{"B exhausted"}, r.reports)
-	require.Contains(t, r.details(), "resume by ada: B is back")
+	require.Contains(t, r.details(), "resume by `ada`: `B is back`")
 	require.NotContains(t, r.details(), "Parked at")
 }
 
@@ -182,13 +183,13 @@ func TestSignalsBeforeAPark(t *testing.T) {
 	}, parking.Options{})
 	r.failures["B"] = attempts
 	r.at(time.Second, func() {
-		r.SignalWorkflow(parking.SignalResume, parking.Resume{})
-		r.SignalWorkflow(parking.SignalResolve, parking.Resolve{Step: "B"})
-		r.SignalWorkflow(parking.SignalDiscard, parking.Discard{Why: "no"})
+		r.SignalWorkflow(event.SignalResume, parking.Resume{})
+		r.SignalWorkflow(event.SignalResolve, parking.Resolve{Step: "B"})
+		r.SignalWorkflow(event.SignalDiscard, parking.Discard{Why: "no"})
 	})
 	r.at(time.Hour, func() {
 		require.Equal(t, attempts, r.called("B"), "an early signal was kept for this park")
-		r.SignalWorkflow(parking.SignalResume, nil) // as a batch without input sends it
+		r.SignalWorkflow(event.SignalResume, nil) // as a batch without input sends it
 	})
 	r.start()
 	require.NoError(t, r.GetWorkflowError())
@@ -199,8 +200,8 @@ func TestUnreadableSignal(t *testing.T) {
 	t.Parallel()
 	r := newRun(t, twoSteps, parking.Options{})
 	r.failures["B"] = attempts
-	r.at(time.Hour, func() { r.SignalWorkflow(parking.SignalDiscard, 7) })
-	r.at(2*time.Hour, func() { r.SignalWorkflow(parking.SignalResume, parking.Resume{}) })
+	r.at(time.Hour, func() { r.SignalWorkflow(event.SignalDiscard, 7) })
+	r.at(2*time.Hour, func() { r.SignalWorkflow(event.SignalResume, parking.Resume{}) })
 	r.start()
 	require.NoError(t, r.GetWorkflowError(), "a slip of the hand discarded the run")
 }
@@ -211,9 +212,9 @@ func TestResolve(t *testing.T) {
 	r.failures["A"] = 1
 	r.errors["A"] = temporal.NewNonRetryableApplicationError("no such customer", "Refused", nil)
 	r.at(time.Hour, func() {
-		require.Contains(t, r.details(), "### Parked at A: permanent")
-		r.SignalWorkflow(parking.SignalResolve, parking.Resolve{Step: "B", Result: json.RawMessage(`"x"`)}) // not parked
-		r.SignalWorkflow(parking.SignalResolve, parking.Resolve{Step: "A", Result: json.RawMessage(`"by hand"`), By: "ada"})
+		require.Contains(t, r.details(), "### Parked at `A`: permanent")
+		r.SignalWorkflow(event.SignalResolve, parking.Resolve{Step: "B", Result: json.RawMessage(`"x"`)}) // not parked
+		r.SignalWorkflow(event.SignalResolve, parking.Resolve{Step: "A", Result: json.RawMessage(`"by hand"`), By: "ada"})
 	})
 	r.start()
 	require.NoError(t, r.GetWorkflowError())
@@ -228,12 +229,12 @@ func TestDiscard(t *testing.T) {
 	r := newRun(t, twoSteps, parking.Options{})
 	r.failures["B"] = attempts
 	r.at(time.Hour, func() {
-		r.SignalWorkflow(parking.SignalDiscard, parking.Discard{By: "ada", Why: "a test order"})
+		r.SignalWorkflow(event.SignalDiscard, parking.Discard{By: "ada", Why: "a test order"})
 	})
 	r.start()
 	var failed *temporal.ApplicationError
 	require.ErrorAs(t, r.GetWorkflowError(), &failed)
-	require.Equal(t, parking.TypeDiscarded, failed.Type())
+	require.Equal(t, event.ErrorDiscarded, failed.Type())
 	require.Contains(t, failed.Error(), "discarded by ada: a test order (parked at B: B is down)")
 }
 
@@ -260,20 +261,20 @@ func TestParallelSteps(t *testing.T) {
 	r.failures["A"], r.failures["B"] = attempts, 2*attempts
 	r.at(time.Hour, func() {
 		for _, step := range []string{"A", "B", "B#2"} {
-			require.Contains(t, r.details(), "### Parked at "+step+": exhausted")
+			require.Contains(t, r.details(), "### Parked at `"+step+"`: exhausted")
 		}
-		r.SignalWorkflow(parking.SignalResume, parking.Resume{Step: "B#2"})
+		r.SignalWorkflow(event.SignalResume, parking.Resume{Step: "B#2"})
 	})
 	r.at(2*time.Hour, func() {
-		require.NotContains(t, r.details(), "B#2:")
-		r.SignalWorkflow(parking.SignalResume, parking.Resume{})
+		require.NotContains(t, r.details(), "B#2`:")
+		r.SignalWorkflow(event.SignalResume, parking.Resume{})
 	})
 	r.start()
 	require.NoError(t, r.GetWorkflowError())
 	var result string
 	require.NoError(t, r.GetWorkflowResult(&result))
 	require.Equal(t, []string{"A0", "B0", "B0", "C0"}, strings.Fields(result))
-	require.Equal(t, map[string]int{"A": attempts + 1, "B": 2*attempts + 2, "C": 1, "ReportParked": 3}, r.calls)
+	require.Equal(t, map[string]int{"A": attempts + 1, "B": 2*attempts + 2, "C": 1, "ReportParked": 1}, r.calls, "one alert for the run")
 }
 
 func TestOff(t *testing.T) {
@@ -305,11 +306,11 @@ func TestLocalActivityAndChild(t *testing.T) {
 	r.RegisterWorkflowWithOptions(twoSteps, workflow.RegisterOptions{Name: "test.child"})
 	r.failures["A"], r.failures["B"] = 2, attempts
 	r.at(time.Hour, func() {
-		require.Contains(t, r.details(), "### Parked at A: exhausted")
-		r.SignalWorkflow(parking.SignalResume, parking.Resume{})
+		require.Contains(t, r.details(), "### Parked at `A`: exhausted")
+		r.SignalWorkflow(event.SignalResume, parking.Resume{})
 	})
 	r.at(2*time.Hour, func() {
-		require.NoError(t, r.SignalWorkflowByID("child", parking.SignalResume, parking.Resume{}))
+		require.NoError(t, r.SignalWorkflowByID("child", event.SignalResume, parking.Resume{}))
 	})
 	r.start()
 	require.NoError(t, r.GetWorkflowError())
@@ -335,11 +336,11 @@ func TestExpiry(t *testing.T) {
 	r := newRun(t, twoSteps, parking.Options{ParkFor: 24 * time.Hour})
 	r.failures["B"] = 2 * attempts
 	began := r.Now()
-	r.at(23*time.Hour, func() { r.SignalWorkflow(parking.SignalResume, parking.Resume{}) })
+	r.at(23*time.Hour, func() { r.SignalWorkflow(event.SignalResume, parking.Resume{}) })
 	r.start()
 	var failed *temporal.ApplicationError
 	require.ErrorAs(t, r.GetWorkflowError(), &failed)
-	require.Equal(t, parking.TypeExpired, failed.Type())
+	require.Equal(t, event.ErrorExpired, failed.Type())
 	require.Contains(t, failed.Error(), "parked at B for 24h0m0s: B is down")
 	require.WithinDuration(t, began.Add(47*time.Hour), r.Now(), time.Minute, "a resume starts the time anew")
 }
@@ -350,7 +351,7 @@ func TestManyCycles(t *testing.T) {
 	const cycles = 100
 	r.failures["B"] = cycles * attempts
 	for i := range cycles {
-		r.at(time.Duration(i+1)*time.Hour, func() { r.SignalWorkflow(parking.SignalResume, parking.Resume{}) })
+		r.at(time.Duration(i+1)*time.Hour, func() { r.SignalWorkflow(event.SignalResume, parking.Resume{}) })
 	}
 	r.start()
 	require.NoError(t, r.GetWorkflowError())
@@ -366,13 +367,13 @@ func TestWholeWorkflow(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		fail   func() error
-		reason parking.Reason
+		reason event.ParkReason
 		text   string
 	}{
-		"an error":    {func() error { return errors.New("no rule for this order") }, parking.ReasonFailed, "no rule for this order"},
-		"a panic":     {func() error { return fmt.Errorf("%d", nth(nil, 3)) }, parking.ReasonPanic, "index out of range"},
-		"undecodable": {func() error { return temporal.NewNonRetryableApplicationError("does not fit", "undecodable", nil) }, parking.ReasonUndecodable, "does not fit"},
-		"unhandled":   {func() error { return temporal.NewNonRetryableApplicationError("no Workflow", "unhandled", nil) }, parking.ReasonUnhandled, "no Workflow"},
+		"an error":    {func() error { return errors.New("no rule for this order") }, event.ReasonFailed, "no rule for this order"},
+		"a panic":     {func() error { return fmt.Errorf("%d", nth(nil, 3)) }, event.ReasonPanic, "index out of range"},
+		"undecodable": {func() error { return temporal.NewNonRetryableApplicationError("does not fit", "undecodable", nil) }, event.ReasonUndecodable, "does not fit"},
+		"unhandled":   {func() error { return temporal.NewNonRetryableApplicationError("no Workflow", "unhandled", nil) }, event.ReasonUnhandled, "no Workflow"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -394,9 +395,9 @@ func TestWholeWorkflow(t *testing.T) {
 			next.SetHeader(anew.Header)
 			next.at(time.Hour, func() {
 				require.Zero(t, next.called("B"), "the function was entered before anybody said so")
-				require.Contains(t, next.details(), "### Parked at workflow: "+string(tt.reason))
+				require.Contains(t, next.details(), "### Parked at `workflow`: "+string(tt.reason))
 				require.Contains(t, next.details(), tt.text)
-				next.SignalWorkflow(parking.SignalResume, parking.Resume{})
+				next.SignalWorkflow(event.SignalResume, parking.Resume{})
 			})
 			next.start()
 			require.NoError(t, next.GetWorkflowError())
@@ -422,7 +423,7 @@ func TestAmend(t *testing.T) {
 			r.failures["B"] = attempts
 			var outcomes []string
 			update := func(a parking.Amend) {
-				r.UpdateWorkflow(parking.UpdateAmend, fmt.Sprint(len(outcomes), a), &testsuite.TestUpdateCallback{
+				r.UpdateWorkflow(event.UpdateAmend, fmt.Sprint(len(outcomes), a), &testsuite.TestUpdateCallback{
 					OnReject:   func(err error) { outcomes = append(outcomes, err.Error()) },
 					OnAccept:   func() {},
 					OnComplete: func(result any, err error) { outcomes = append(outcomes, fmt.Sprint(result, " ", err)) },
@@ -450,7 +451,7 @@ func TestAmend(t *testing.T) {
 			next.start()
 			require.NoError(t, next.GetWorkflowError())
 			require.Equal(t, 1, next.called("A"), "what was done for another payload is done again")
-			require.Contains(t, next.details(), "amend by ada", "and it is still known who wanted it")
+			require.Contains(t, next.details(), "amend by `ada`", "and it is still known who wanted it")
 		})
 	}
 }
@@ -460,7 +461,7 @@ func TestReportFails(t *testing.T) {
 	t.Parallel()
 	r := newRun(t, twoSteps, parking.Options{})
 	r.failures["B"], r.failures["ReportParked"] = attempts, 100
-	r.at(30*time.Second, func() { r.SignalWorkflow(parking.SignalResume, parking.Resume{}) })
+	r.at(30*time.Second, func() { r.SignalWorkflow(event.SignalResume, parking.Resume{}) })
 	r.start()
 	require.NoError(t, r.GetWorkflowError())
 }

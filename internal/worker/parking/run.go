@@ -1,11 +1,13 @@
 package parking
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -13,220 +15,170 @@ import (
 	"github.com/hookyard/hookyard/event"
 )
 
-// run is what is known of one run. Only its own coroutines touch it, one at a
-// time.
-type run struct {
+// Run watches one run of a Workflow. It is the interceptor around the
+// Workflow's function. Only the run's own coroutines use it, one at a time.
+type Run struct {
+	interceptor.WorkflowInboundInterceptorBase
 	options Options
-	out     interceptor.WorkflowOutboundInterceptor
+	server  interceptor.WorkflowOutboundInterceptor // for the Activities of this package
 
-	args   []any
-	parked []*parkedStep // in the order in which they parked
-	calls  []*call       // in the order in which they were made
-	failed *Step         // the function, where it failed
-	legacy legacy
-	keys   keys     // of the calls that the legacy was asked for
-	log    []string // who did what, for the details
-	ending func(ctx workflow.Context) error
-	leaves bool // what is done, to the run that it continues as
+	args    []any
+	started time.Time
+	calls   []*call     // in the order in which the Workflow made them
+	keys    keys        // of the calls that were looked up in carried
+	carried carriedOver // from the run that this one continues
+	failed  *Step       // the function as a whole, once it has failed
+
+	board board    // the parked steps
+	log   []string // who did what, for the details
+
+	ending  func(ctx workflow.Context) error // closes the run; nil while it goes on
+	carries bool                             // the run that continues this one gets what is done
 }
 
-type parkedStep struct {
-	Step
-	decision *decision
+// NewRun returns a Run around the Workflow's function.
+func NewRun(o Options, function interceptor.WorkflowInboundInterceptor) *Run {
+	if o.DataConverter == nil {
+		o.DataConverter = converter.GetDefaultDataConverter()
+	}
+	return &Run{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: function}, options: o}
 }
 
-// decision is what a person says of a parked step: again, or done by hand.
-type decision struct {
-	resolved bool
-	result   []byte
+// ExecuteWorkflow runs the function and takes what people send, until either
+// ends the run.
+func (r *Run) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	if err := r.begin(ctx, in); err != nil {
+		return nil, err
+	}
+	var (
+		result   any
+		err      error
+		finished bool
+	)
+	body, stop := workflow.WithCancel(ctx)
+	workflow.GoNamed(body, "workflow", func(ctx workflow.Context) {
+		result, err = r.whole(workflow.WithDataConverter(ctx, &results{DataConverter: r.options.DataConverter, run: r}), in)
+		finished = true
+	})
+	// A canceled Workflow may still have to tidy up, so this waits for its end.
+	unbound, _ := workflow.NewDisconnectedContext(ctx)
+	if err := workflow.Await(unbound, func() bool { return finished || r.ending != nil }); err != nil {
+		return nil, err
+	}
+	if r.ending == nil {
+		r.clear(unbound)
+		return result, err
+	}
+	stop()
+	// Whoever sent an Update gets its answer before the run closes.
+	if err := workflow.Await(unbound, func() bool { return workflow.AllHandlersFinished(unbound) }); err != nil {
+		return nil, err
+	}
+	r.clear(unbound)
+	return nil, r.ending(unbound)
+}
+
+// begin registers what people can send, first of all, so that the Web UI's
+// menus have it.
+func (r *Run) begin(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) error {
+	args, err := arguments(in.Args)
+	if err != nil {
+		return err
+	}
+	r.args, r.started = args, workflow.Now(ctx)
+	r.carried, r.keys = readCarriedOver(ctx), keys{}
+	if r.log = r.carried.Log; len(r.log) > 0 {
+		workflow.SetCurrentDetails(ctx, r.details(ctx))
+	}
+	r.listen(ctx)
+	unbound, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.GoNamed(unbound, "parked", r.keepShown)
+	workflow.GoNamed(unbound, "expiry", r.expire)
+	return workflow.SetUpdateHandlerWithOptions(ctx, event.UpdateAmend, r.amend, workflow.UpdateHandlerOptions{
+		Description: `Start over with a corrected payload: {"payload": {…}, "by": "you", "why": "…"}. Works at any time.`,
+		Validator:   r.amendable,
+	})
+}
+
+// whole runs the function. Where it fails as a whole, the run continues as
+// another one, which is parked before the function: whatever the function did
+// in this run is then out of the way of the code that is deployed to correct it.
+func (r *Run) whole(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	if source, held := r.held(ctx); held {
+		d, err := r.hold(ctx, source)
+		if err != nil {
+			return nil, err
+		}
+		if d.resolved {
+			return json.RawMessage(d.result), nil
+		}
+	}
+	if failed := r.carried.Failed; failed != nil {
+		d, err := r.park(ctx, &parkedStep{Step: *failed})
+		if err != nil {
+			return nil, err
+		}
+		if d.resolved {
+			return json.RawMessage(d.result), nil
+		}
+	}
+	var (
+		result any
+		err    error
+	)
+	if broken := guarded(func() { result, err = r.Next.ExecuteWorkflow(ctx, in) }); broken != nil {
+		err = broken
+	}
+	if err == nil || ends(ctx, err) {
+		return result, err
+	}
+	r.fail(ctx, err)
+	return nil, workflow.Await(ctx, func() bool { return false })
+}
+
+// fail has the run continue as one that is parked as a whole, unless it is
+// about to close already.
+func (r *Run) fail(ctx workflow.Context, err error) {
+	if r.ending != nil {
+		return
+	}
+	workflow.GetLogger(ctx).Warn("the Workflow failed as a whole", "err", err)
+	r.failed = &Step{Name: event.WholeWorkflow, Reason: reasonOfWhole(err), Error: Clip(Message(err), maxError), Started: r.started}
+	r.end(r.startOver)
 }
 
 // end has the run closed by the given function. The first one to ask decides.
-func (r *run) end(how func(ctx workflow.Context) error) {
+func (r *Run) end(how func(ctx workflow.Context) error) {
 	if r.ending == nil {
 		r.ending = how
 	}
 }
 
-// failureOf describes a step that has failed, after at most so many attempts.
-func failureOf(step string, err error, started time.Time, most int) Step {
-	reason, attempts := reasonOfStep(err, most)
-	return Step{Name: step, Reason: reason, Error: clip(Message(err), 1<<10), Attempts: attempts, Started: started}
+// ends reports an error that ends a run as it is meant to end.
+func ends(ctx workflow.Context, err error) bool {
+	var anew *workflow.ContinueAsNewError
+	return errors.As(err, &anew) || temporal.IsCanceledError(err) && ctx.Err() != nil
 }
 
-// park waits until a person decides about a step. The error means that the
-// Workflow was canceled meanwhile.
-func (r *run) park(ctx workflow.Context, s Step) (decision, error) {
-	s.Name, s.Since = r.unusedName(s.Name), workflow.Now(ctx)
-	p := &parkedStep{Step: s}
-	r.parked = append(r.parked, p)
-	workflow.GetLogger(ctx).Warn("parked", "step", p.Name, "reason", p.Reason, "err", p.Error)
-	r.show(ctx)
-	r.count(ctx, countParked, p.Reason)
-	r.report(ctx, p)
-
-	err := r.await(ctx, p)
-	r.parked = slices.DeleteFunc(r.parked, func(other *parkedStep) bool { return other == p })
-	r.show(ctx)
-	if err != nil {
-		return decision{}, err
+// arguments returns the run's arguments in a form that another run can be given.
+func arguments(args []any) ([]any, error) {
+	if len(args) != 1 {
+		return args, nil
 	}
-	if p.decision.resolved {
-		r.count(ctx, countResolved, "")
-	} else {
-		r.count(ctx, countResumed, p.Reason)
+	encoded, dynamic := args[0].(converter.EncodedValues)
+	if !dynamic {
+		return args, nil
 	}
-	return *p.decision, nil
+	var ev event.Event
+	var payload converter.RawValue
+	if err := encoded.Get(&ev, &payload); err != nil {
+		return nil, fmt.Errorf("not an event: %w", err)
+	}
+	return []any{ev, payload}, nil
 }
 
-// await returns once there is a decision, ctx has ended, or the run has been
-// parked for too long.
-func (r *run) await(ctx workflow.Context, p *parkedStep) error {
-	var parkFor time.Duration
-	if err := workflow.SideEffect(ctx, func(workflow.Context) any { return r.options.ParkFor }).Get(&parkFor); err != nil {
-		return err
-	}
-	decided := func() bool { return p.decision != nil }
-	if parkFor <= 0 {
-		return workflow.Await(ctx, decided)
-	}
-	ok, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-		Timeout: parkFor, TimerOptions: workflow.TimerOptions{Summary: "closes the run if nobody decides"},
-	}, decided)
-	if ok || err != nil {
-		return err
-	}
-	r.end(func(ctx workflow.Context) error {
-		r.clear(ctx)
-		return temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("parked at %s for %s: %s", p.Name, parkFor, p.Error), TypeExpired, nil)
-	})
-	return workflow.Await(ctx, func() bool { return false })
-}
-
-// unusedName numbers steps of the same type that are parked at once.
-func (r *run) unusedName(name string) string {
-	candidate := name
-	for n := 2; r.named(candidate) != nil; n++ {
-		candidate = fmt.Sprintf("%s#%d", name, n)
-	}
-	return candidate
-}
-
-func (r *run) named(name string) *parkedStep {
-	for _, p := range r.parked {
-		if p.Name == name && p.decision == nil {
-			return p
-		}
-	}
-	return nil
-}
-
-// listen takes what people send for as long as the run is open. A signal that
-// comes while nothing is parked is not kept for later: whoever sent it meant
-// something else.
-func (r *run) listen(ctx workflow.Context) {
-	channel := func(name, description string) workflow.ReceiveChannel {
-		return workflow.GetSignalChannelWithOptions(ctx, name, workflow.SignalChannelOptions{Description: description})
-	}
-	resume := channel(SignalResume, `Try the parked step again, or all of them: {"step": "", "by": "you", "why": "…"}. No input is needed.`)
-	resolve := channel(SignalResolve, `A parked step was done by hand: {"step": "…", "result": null, "by": "you", "why": "…"}.`)
-	discard := channel(SignalDiscard, `Give the event up and close the run as failed: {"by": "you", "why": "…"}.`)
-
-	workflow.GoNamed(ctx, "parking", func(ctx workflow.Context) {
-		selector := workflow.NewSelector(ctx)
-		selector.AddReceive(resume, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, c, r.resume) })
-		selector.AddReceive(resolve, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, c, r.resolve) })
-		selector.AddReceive(discard, func(c workflow.ReceiveChannel, _ bool) { receive(ctx, c, r.discard) })
-		for {
-			selector.Select(ctx)
-		}
-	})
-}
-
-// receive takes one signal. Input that cannot be read is that of a slip of the
-// hand; it must change nothing.
-func receive[T any](ctx workflow.Context, c workflow.ReceiveChannel, act func(workflow.Context, T)) {
-	var input T
-	if !c.ReceiveAsync(&input) {
-		workflow.GetLogger(ctx).Warn("a signal's input could not be read; nothing was done", "signal", c.Name())
-		return
-	}
-	act(ctx, input)
-}
-
-func (r *run) resume(ctx workflow.Context, s Resume) {
-	resumed := false
-	for _, p := range r.parked {
-		if p.decision == nil && (s.Step == "" || s.Step == p.Name) {
-			p.decision = &decision{}
-			resumed = true
-		}
-	}
-	if resumed {
-		r.note(ctx, SignalResume, s.Step, s.By, s.Why)
-	}
-}
-
-func (r *run) resolve(ctx workflow.Context, s Resolve) {
-	p := r.named(s.Step)
-	if s.Step == "" && len(r.parked) == 1 {
-		p = r.parked[0]
-	}
-	if p == nil || p.decision != nil {
-		return
-	}
-	p.decision = &decision{resolved: true, result: s.Result}
-	r.note(ctx, SignalResolve, p.Name, s.By, s.Why)
-}
-
-func (r *run) discard(ctx workflow.Context, s Discard) {
-	if len(r.parked) == 0 {
-		return
-	}
-	r.note(ctx, SignalDiscard, "", s.By, s.Why)
-	p := r.parked[0]
-	r.end(func(ctx workflow.Context) error {
-		r.clear(ctx)
-		r.count(ctx, countDiscarded, "")
-		return temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("discarded by %s: %s (parked at %s: %s)", somebody(s.By), orNot(s.Why), p.Name, p.Error), TypeDiscarded, nil)
-	})
-}
-
-// report has somebody told, beside what goes on. Whether that works is no
-// matter of the run's.
-func (r *run) report(ctx workflow.Context, p *parkedStep) {
-	ev, ok := r.event()
-	if !ok {
-		return
-	}
-	info := workflow.GetInfo(ctx)
-	unbound, _ := workflow.NewDisconnectedContext(ctx)
-	unbound = workflow.WithActivityOptions(unbound, workflow.ActivityOptions{
-		StartToCloseTimeout: 10 * time.Second,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumAttempts: 5},
-		Summary:             "alert",
-	})
-	r.out.ExecuteActivity(unbound, ReportActivity, report{
-		Source: ev.Source, EventType: ev.Type, WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
-		Step: p.Name, Reason: string(p.Reason), Error: p.Error,
-	})
-}
-
-// report is the argument of ReportActivity.
-type report struct {
-	Source     string `json:"source"`
-	EventType  string `json:"event_type"`
-	WorkflowID string `json:"workflow_id"`
-	RunID      string `json:"run_id"`
-	Step       string `json:"step"`
-	Reason     string `json:"reason"`
-	Error      string `json:"error"`
-}
-
-// event returns the run's event, if it is one's.
-func (r *run) event() (event.Event, bool) {
+// Event returns the run's event, if it has one.
+func (r *Run) Event() (event.Event, bool) {
 	if len(r.args) == 0 {
 		return event.Event{}, false
 	}
@@ -234,9 +186,11 @@ func (r *run) event() (event.Event, bool) {
 	return ev, ok
 }
 
-func clip(text string, most int) string {
-	if len(text) <= most {
-		return text
+// payload returns the event's payload, or nil where the run has no event.
+func (r *Run) payload() *commonpb.Payload {
+	if len(r.args) != 2 {
+		return nil
 	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
+	raw, _ := r.args[1].(converter.RawValue)
+	return raw.Payload()
 }

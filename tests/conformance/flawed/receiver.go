@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
 
@@ -92,21 +93,22 @@ func (r receiver) serveWorker(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	forwarding := &forward.Forward{
-		Targets: map[string]forward.Target{},
-		HTTP:    &http.Client{Transport: cmp.Or(r.flaw.transport, http.DefaultTransport)},
+	targets := map[string]forward.Target{}
+	forwarding := &forward.Activities{
+		HTTP: &http.Client{Transport: cmp.Or(r.flaw.transport, http.DefaultTransport)},
 	}
 	for _, source := range r.config.Sources {
-		forwarding.Targets[source.Name] = forward.Target{URL: source.Forward.URL}
+		targets[source.Name] = forward.Target{URL: source.Forward.URL}
 	}
+	forwarding.Targets.Store(&targets)
 
 	retry := r.config.DefaultRetry
-	policies := &worker.Policies{Default: worker.Policy{
+	policies := worker.NewPolicies(worker.PolicySet{Entries: worker.Entries{Default: worker.Policy{
 		Timeout: retry.Timeout,
 		Retry:   temporal.RetryPolicy{InitialInterval: retry.Initial, BackoffCoefficient: retry.Backoff, MaximumInterval: retry.Max},
-	}}
+	}}})
 	w := sdkworker.New(r.client, r.config.Temporal.TaskQueue, sdkworker.Options{
-		Interceptors: worker.Interceptors(policies, parking.Options{Fits: worker.Fits(handlers())}),
+		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{Policies: policies, Parking: parking.Options{Fits: worker.Fits(handlers())}})},
 	})
 	if err := worker.Register(w, handlers()); err != nil {
 		return err

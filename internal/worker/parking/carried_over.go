@@ -1,0 +1,183 @@
+package parking
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/workflow"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hookyard/hookyard/event"
+)
+
+// carriedOver is the state passed to the run that continues this one.
+type carriedOver struct {
+	// Done holds, by key, the calls that need not be made again.
+	Done map[string]carriedResult `json:"done,omitempty"`
+	// Parked holds, by key, the calls that are parked and that nobody has
+	// decided about. They stay parked.
+	Parked map[string]Step `json:"parked,omitempty"`
+	// Failed is set where the function as a whole failed: the next run parks
+	// before it enters the function.
+	Failed *Step `json:"failed,omitempty"`
+	// Released is set where the run was held and is no longer.
+	Released bool `json:"released,omitempty"`
+	// Log is who did what so far.
+	Log []string `json:"log,omitempty"`
+}
+
+// carriedResult is the result of a call.
+type carriedResult struct {
+	// Payload is the marshaled Payload; empty where the step returns nothing.
+	Payload []byte `json:"payload,omitempty"`
+	// ByHand is set where a person gave the result.
+	ByHand bool `json:"by_hand,omitempty"`
+}
+
+// carriedOverKey is the header that holds it.
+const carriedOverKey = "hookyard-carried-over"
+
+const (
+	// maxDone is how many bytes of results are carried over, since the start
+	// of a run may have 2 MiB. A call whose result does not fit runs again,
+	// under the same idempotency key.
+	maxDone = 512 << 10
+	// maxParked is how many bytes of parked calls are carried over. What does
+	// not fit runs again.
+	maxParked = 128 << 10
+	// carriedError is how much of a parked call's error is carried over.
+	carriedError = 200
+)
+
+// keys name calls by their Activity and arguments, and by how often the
+// Workflow made the same call before.
+type keys map[string]int
+
+func (k keys) next(c *call) string {
+	sum := sha256.New()
+	// Arguments that cannot be encoded are reported by the SDK.
+	if encoded, err := converter.GetDefaultDataConverter().ToPayloads(c.args...); err == nil {
+		for _, p := range encoded.GetPayloads() {
+			sum.Write(p.GetData())
+			sum.Write([]byte{0})
+		}
+	}
+	key := c.name + ":" + hex.EncodeToString(sum.Sum(nil)[:16])
+	k[key]++
+	return fmt.Sprintf("%s:%d", key, k[key])
+}
+
+// lookUp gives a call what the run before has of it.
+func (r *Run) lookUp(c *call) {
+	if len(r.carried.Done) == 0 && len(r.carried.Parked) == 0 {
+		return
+	}
+	key := r.keys.next(c)
+	if step, parked := r.carried.Parked[key]; parked {
+		c.parked = &step
+	}
+	carried, done := r.carried.Done[key]
+	if !done {
+		return
+	}
+	var result *commonpb.Payload
+	if len(carried.Payload) > 0 {
+		result = &commonpb.Payload{}
+		if proto.Unmarshal(carried.Payload, result) != nil {
+			return
+		}
+	}
+	c.finish(result, fromCarried)
+	if carried.ByHand {
+		c.origin = fromPerson
+	}
+}
+
+// carryOver returns what the next run is given.
+func (r *Run) carryOver() carriedOver {
+	next := carriedOver{
+		Done: map[string]carriedResult{}, Parked: map[string]Step{},
+		Failed: r.failed, Released: r.carried.Released, Log: r.log,
+	}
+	type done struct {
+		key  string
+		call *call
+		data []byte
+	}
+	var byHand, others []done
+	names, parkedSize := keys{}, 0
+	for _, c := range r.calls {
+		key := names.next(c)
+		switch {
+		case c.done:
+			d := done{key: key, call: c}
+			if c.result != nil {
+				var err error
+				if d.data, err = (proto.MarshalOptions{Deterministic: true}).Marshal(untagged(c.result)); err != nil {
+					continue
+				}
+			}
+			if c.origin == fromPerson {
+				byHand = append(byHand, d)
+			} else {
+				others = append(others, d)
+			}
+		case c.parked != nil:
+			step := *c.parked
+			step.Error = Clip(step.Error, carriedError)
+			if parkedSize += len(key) + len(step.Name) + len(step.Error) + 200; parkedSize <= maxParked {
+				next.Parked[key] = step
+			}
+		}
+	}
+	size := 0
+	for _, d := range append(byHand, others...) {
+		needs := len(d.key) + 2*len(d.data) + 32
+		switch {
+		case size+needs <= maxDone:
+			size += needs
+			next.Done[d.key] = carriedResult{Payload: d.data, ByHand: d.call.origin == fromPerson}
+		case d.call.origin == fromPerson: // it must not run again unasked
+			next.Parked[d.key] = Step{
+				Name: d.call.name, Reason: event.ReasonFailed, Started: r.started, Since: r.started,
+				Error: fmt.Sprintf("it was done by hand, and its result of %d bytes is too large to be kept; resolve it again, with a smaller one", len(d.data)),
+			}
+		}
+	}
+	return next
+}
+
+// readCarriedOver returns what the run before has passed on.
+func readCarriedOver(ctx workflow.Context) carriedOver {
+	var carried carriedOver
+	if p := interceptor.WorkflowHeader(ctx)[carriedOverKey]; p != nil {
+		if err := converter.GetDefaultDataConverter().FromPayload(p, &carried); err != nil {
+			workflow.GetLogger(ctx).Error("what the run before has done cannot be read; it is done again", "err", err)
+		}
+	}
+	return carried
+}
+
+// startOver closes the run in favour of a new one under the same Workflow Id.
+func (r *Run) startOver(ctx workflow.Context) error {
+	r.carries = true
+	return workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, r.args...)
+}
+
+// NewContinueAsNewError passes on what is done, where this package starts the
+// run over. A Workflow that continues as new of its own accord begins a new
+// piece of work.
+func (s *steps) NewContinueAsNewError(ctx workflow.Context, function any, args ...any) error {
+	if s.run.carries {
+		p, err := converter.GetDefaultDataConverter().ToPayload(s.run.carryOver())
+		if err != nil {
+			return err
+		}
+		interceptor.WorkflowHeader(ctx)[carriedOverKey] = p
+	}
+	return s.Next.NewContinueAsNewError(ctx, function, args...)
+}
