@@ -61,18 +61,18 @@ sources:
     secrets: [env:SECRET]
     forward: {url: "`+service.URL+`"}
     alert_refused: {per_minute: 20}
-alerts: {to: [env:ALERT], digest_every: 5s, web_ui: "https://temporal.example.com"}
+alerts: {to: [env:ALERT], digest_every: 10s, web_ui: "https://temporal.example.com"}
 `)
 	s.alert = "generic+" + c.URL + "/?template=json"
 	s.serve()
-	const events = 200
+	const events = 80
 	for i := range events {
 		s.accept("acme", "standard-webhooks", fmt.Sprintf("m%d", i), "", `{"type":"order.created"}`)
 	}
 	harness.Eventually(t, "a channel that is down holds up no park", func() bool { return s.count(`HookState="parked"`) == events })
 	c.down.Store(false)
-	harness.Eventually(t, "somebody is told of all of them", func() bool { return len(c.messages("200")) > 0 })
-	require.Less(t, len(c.messages("acme")), events/4, "digests, and not a message for each")
+	harness.Eventually(t, "somebody is told of all of them", func() bool { return len(c.messages("80")) > 0 })
+	require.Less(t, len(c.messages("acme")), events/2, "digests, and not a message for each")
 	require.NotEmpty(t, c.messages("https://temporal.example.com/namespaces/default/workflows"), "a link")
 	require.NotContains(t, s.Output.String(), c.URL, "a channel's URL is a secret")
 

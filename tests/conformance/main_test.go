@@ -1,5 +1,3 @@
-//go:build !race
-
 // Package conformance says what a receiver of webhooks has to do, as scenarios
 // that need nothing of it but its address: they act as the sender, as the
 // network, as the services behind it and as the crash, and look at what it

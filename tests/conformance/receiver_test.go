@@ -1,5 +1,3 @@
-//go:build !race
-
 package conformance
 
 // receiver is a way to run an edge and a worker. The commands are given a

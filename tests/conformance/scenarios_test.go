@@ -1,5 +1,3 @@
-//go:build !race
-
 package conformance
 
 // scenario is something that senders, networks and machines do, and what has

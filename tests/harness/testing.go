@@ -20,20 +20,20 @@ import (
 // the slowest state takes, on a machine that is busy with other work, too.
 const patience = 3 * time.Minute
 
-// Eventually polls until the condition holds. It fails the test after three
-// minutes.
+// Eventually polls until the condition holds, less often the longer it takes,
+// because each look costs the server that is looked at. It fails the test after
+// three minutes.
 func Eventually(t require.TestingT, what string, condition func() bool) {
 	if h, ok := t.(interface{ Helper() }); ok {
 		h.Helper()
 	}
+	const longest = 300 * time.Millisecond
 	deadline := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
+	for pause := 10 * time.Millisecond; !condition(); pause = min(pause*3/2, longest) {
 		select {
 		case <-deadline:
 			require.FailNow(t, "not within "+patience.String()+": "+what)
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 	}
 }
