@@ -43,7 +43,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, now *snapshot, 
 		return err
 	}
 	defer release()
-	d := &provider.Delivery{Method: r.Method, URL: now.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, ReceivedAt: receivedAt}
+	d := &provider.Delivery{Method: r.Method, URL: now.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, From: now.senderOf(r), ReceivedAt: receivedAt}
 
 	s.metrics.read(r.Context(), source, len(body))
 	s.logDelivery(r.Context(), source, d)

@@ -13,6 +13,7 @@ package provider
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -29,6 +30,8 @@ type Delivery struct {
 	Header http.Header
 	// Body is the raw body. It is never changed.
 	Body []byte
+	// From is the address of the peer; the zero Addr where it is not known.
+	From netip.Addr
 	// ReceivedAt is the clock that timestamps are held against.
 	ReceivedAt time.Time
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +16,7 @@ type Receiver struct {
 	verifier Verifier
 	binding  Binding
 	mac      []byte // the first secret, for answers to handshakes
+	signsURL bool
 }
 
 // Bind returns a Receiver for one source. Without a secret where the provider
@@ -48,7 +50,7 @@ func (p *Provider) SecretLater() bool {
 }
 
 func (p *Provider) receiver(v Verifier, b Binding) *Receiver {
-	r := &Receiver{Provider: p, verifier: v, binding: b}
+	r := &Receiver{Provider: p, verifier: v, binding: b, signsURL: p.SignsURL()}
 	if len(b.Secrets) > 0 {
 		// A scheme written in Go may read its secrets in a way of its own.
 		r.mac, _ = p.spec.Secret.decodeSecret(b.Secrets[0])
@@ -62,7 +64,18 @@ func (r *Receiver) Verify(ctx context.Context, d *Delivery) error {
 	if r.spec.Body == bodyObject && !isObject(d.Body) {
 		return fmt.Errorf("%w: the body is not a JSON object, and %s sends no other", ErrMalformed, r.Name())
 	}
-	return r.verifier.Verify(ctx, d)
+	err := r.verifier.Verify(ctx, d)
+	if !r.signsURL || !errors.Is(err, ErrMismatch) {
+		return err
+	}
+	for _, spelling := range spellings(d.URL) {
+		other := *d
+		other.URL = spelling
+		if otherErr := r.verifier.Verify(ctx, &other); otherErr == nil || errors.Is(otherErr, ErrStale) {
+			return otherErr
+		}
+	}
+	return err
 }
 
 // noSecret is the Verifier of a source that has no secret yet.

@@ -26,7 +26,7 @@ func newCertificateStore(b Binding, host, path *regexp.Regexp) certificateStore 
 }
 
 // verify checks an RSA signature under the certificate at the URL.
-func (s certificateStore) verify(ctx context.Context, address string, hash crypto.Hash, content, signature []byte, now time.Time) error {
+func (s certificateStore) verify(ctx context.Context, address string, hash crypto.Hash, content, signature []byte, d *Delivery) error {
 	u, err := httpsURL(address, s.host)
 	if err != nil {
 		return fmt.Errorf("%w: certificate URL: %w", ErrMismatch, err)
@@ -34,11 +34,11 @@ func (s certificateStore) verify(ctx context.Context, address string, hash crypt
 	if !s.path.MatchString(u.EscapedPath()) || u.RawQuery != "" {
 		return fmt.Errorf("%w: certificate URL: the provider keeps no certificate at %q", ErrMismatch, clip(u.Path))
 	}
-	cert, err := s.keys.get(ctx, address, now)
+	cert, err := s.keys.get(ctx, address, d)
 	if err != nil {
 		return err
 	}
-	if now.After(cert.NotAfter) {
+	if d.ReceivedAt.After(cert.NotAfter) {
 		return fmt.Errorf("%w: the certificate expired on %s", ErrMismatch, cert.NotAfter.Format(time.DateOnly))
 	}
 	public, ok := cert.PublicKey.(*rsa.PublicKey)
@@ -50,6 +50,7 @@ func (s certificateStore) verify(ctx context.Context, address string, hash crypt
 	if err := rsa.VerifyPKCS1v15(public, hash, digest.Sum(nil), signature); err != nil {
 		return fmt.Errorf("%w under the provider's certificate", ErrMismatch)
 	}
+	s.keys.confirm(address)
 	return nil
 }
 

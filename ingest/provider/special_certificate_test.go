@@ -47,7 +47,7 @@ func rsaSign(t testing.TB, key *rsa.PrivateKey, hash crypto.Hash, content []byte
 func message(t testing.TB, key *rsa.PrivateKey, change map[string]string) map[string]string {
 	m := map[string]string{
 		"Type": "Notification", "MessageId": "m-1", "TopicArn": "arn:aws:sns:eu-west-1:1:orders", "Message": `{"order":1}`,
-		"Timestamp": "2026-11-22T12:00:00.000Z", "SignatureVersion": "2", "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/a-1.pem",
+		"Timestamp": "2026-11-22T12:00:00.000Z", "SignatureVersion": "2", "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
 	}
 	maps.Copy(m, change)
 	content, err := snsMessage(m).content()
@@ -121,6 +121,10 @@ func TestSNSTopics(t *testing.T) {
 	b := Binding{Fetch: certify(t, key, specialNow.Add(time.Hour)), Options: map[string]string{"topics": "arn:other arn:aws:sns:eu-west-1:1:orders"}}
 	require.NoError(t, bindSpecial(t, "aws-sns", b).Verify(t.Context(), delivery(t, message(t, key, nil))))
 	b.Options["topics"] = "arn:aws:sns:eu-west-1:1:order"
+	b.Fetch = fetcherFunc(func(string) ([]byte, error) {
+		require.Fail(t, "a certificate was fetched for somebody else's topic")
+		return nil, nil
+	})
 	require.ErrorIs(t, bindSpecial(t, "aws-sns", b).Verify(t.Context(), delivery(t, message(t, key, nil))), ErrMismatch)
 }
 
@@ -172,27 +176,37 @@ func TestCertificateURLs(t *testing.T) {
 	}{
 		{"aws-sns", "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0123abcd.pem", true},
 		{"aws-sns", "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-0123abcd.pem", true},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com.evil.example/a.pem", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com.cn.evil.example/a.pem", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com@evil.example/a.pem", false},
-		{"aws-sns", "https://user:pass@sns.us-east-1.amazonaws.com/a.pem", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com:8443/a.pem", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com:443/a.pem", false},
-		{"aws-sns", "http://sns.us-east-1.amazonaws.com/a.pem", false},
-		{"aws-sns", "HTTPS://sns.us-east-1.amazonaws.com/../a.pem", false},
+		{"aws-sns", "https://sns.us-gov-west-1.amazonaws.com/SimpleNotificationService-0123abcd.pem", true},
+		{"aws-sns", "https://sns.ap-southeast-2.amazonaws.com/cert.pem", true},
+		{"aws-sns", "https://sns.s3-us-west-2.amazonaws.com/SimpleNotificationService-0123abcd.pem", false},
+		{"aws-sns", "https://sns.execute-api.amazonaws.com/cert.pem", false},
+		{"aws-sns", "https://sns.us-west-2-s3.amazonaws.com/cert.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com.cn/cert.pem", false},
+		{"aws-sns", "https://sns.cn-north-1.amazonaws.com/cert.pem", true}, // nobody's; no harm
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com/invented.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-x.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com/a/SimpleNotificationService-0123abcd.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com.evil.example/cert.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com.cn.evil.example/cert.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com@evil.example/cert.pem", false},
+		{"aws-sns", "https://user:pass@sns.us-east-1.amazonaws.com/cert.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com:8443/cert.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com:443/cert.pem", false},
+		{"aws-sns", "http://sns.us-east-1.amazonaws.com/cert.pem", false},
+		{"aws-sns", "HTTPS://sns.us-east-1.amazonaws.com/../cert.pem", false},
 		{"aws-sns", "https://evil.example/https://sns.us-east-1.amazonaws.com/a.pem", false},
 		{"aws-sns", "https://evil.example#sns.us-east-1.amazonaws.com/a.pem", false},
 		{"aws-sns", "https://evil.example\\.sns.us-east-1.amazonaws.com/a.pem", false},
-		{"aws-sns", "https://s3.us-east-1.amazonaws.com/a.pem", false},
-		{"aws-sns", "https://sns.us.east.amazonaws.com/a.pem", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com./a.pem", false},
-		{"aws-sns", "https://xsns.us-east-1.amazonaws.com/a.pem", false},
+		{"aws-sns", "https://s3.us-east-1.amazonaws.com/cert.pem", false},
+		{"aws-sns", "https://sns.us.east.amazonaws.com/cert.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com./cert.pem", false},
+		{"aws-sns", "https://xsns.us-east-1.amazonaws.com/cert.pem", false},
 		{"aws-sns", "https://sns.us-east-1.amazonaws.com/a.txt", false},
 		{"aws-sns", "https://sns.us-east-1.amazonaws.com/?Action=Publish&x=/a.pem", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com/a.pem?x=1", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com/a.pem#x", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com/%2e%2e/a.pem", false},
-		{"aws-sns", "https://sns.us-east-1.amazonaws.com\n.evil.example/a.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com/cert.pem?x=1", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com/cert.pem#x", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com/%2e%2e/cert.pem", false},
+		{"aws-sns", "https://sns.us-east-1.amazonaws.com\n.evil.example/cert.pem", false},
 		{"paypal", "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77", true},
 		{"paypal", "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-1", true},
 		{"paypal", "https://api-m.paypal.com/v1/notifications/certs/CERT-1", true},

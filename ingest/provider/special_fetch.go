@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -71,6 +72,9 @@ func (n network) do(req *http.Request) ([]byte, error) {
 		return nil, fmt.Errorf("asking %s: %w", req.URL.Host, err)
 	}
 	defer res.Body.Close()
+	if code := res.StatusCode; code >= 400 && code < 500 && code != http.StatusTooManyRequests && code != http.StatusRequestTimeout {
+		return nil, fmt.Errorf("%w: %s answered %d: want 200", errNoDocument, req.URL.Host, code)
+	}
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answered %d: want 200", req.URL.Host, res.StatusCode)
 	}
@@ -84,62 +88,92 @@ func (n network) do(req *http.Request) ([]byte, error) {
 	return body, nil
 }
 
+// errNoDocument says that there is no key at the URL, so that asking again soon
+// is useless.
+var errNoDocument = errors.New("there is no such document")
+
 const (
 	// maxKeys is above the number of keys that a provider has in use.
 	maxKeys = 64
 	// keyLifetime is how long a key is used before it is asked for again.
 	keyLifetime = 24 * time.Hour
-	// Which key to fetch stands in the delivery, before anything in it is
-	// verified. So that nobody can make us a nuisance to the provider,
-	// fetchBurst keys are fetched at once and then one every fetchEvery.
-	fetchEvery = time.Second
-	fetchBurst = 20
+	// missingFor is how long a URL without a key is not asked for again.
+	missingFor = 2 * time.Minute
+	// maxRemembered is the most URLs and peers that are remembered, of each
+	// kind. When there are more, any of them is forgotten.
+	maxRemembered = 1024
 )
+
+// Which key to fetch stands in the delivery, before anything in it is verified.
+// So that nobody can make us a nuisance to the provider, the fetches are
+// limited; and so that nobody can use up what a genuine delivery needs, each
+// peer has a share of them, and a URL that is asked for again, as a redelivery
+// asks, has a limit of its own. A key that was fetched before needs none of it.
+type fetchLimit struct {
+	every time.Duration
+	burst int
+}
+
+var (
+	firstFetches  = fetchLimit{every: time.Second, burst: 20}
+	repeatFetches = fetchLimit{every: 2 * time.Second, burst: 10}
+	peerFetches   = fetchLimit{every: 10 * time.Second, burst: 5}
+)
+
+func (l fetchLimit) limiter() *rate.Limiter { return rate.NewLimiter(rate.Every(l.every), l.burst) }
 
 // keyring fetches and keeps what signatures of one source are verified with.
 // It is safe for concurrent use.
 type keyring[K any] struct {
 	fetch Fetcher
 	parse func(document []byte) (K, error)
-	limit *rate.Limiter
 
-	flights singleflight.Group
+	first, repeat *rate.Limiter
+	flights       singleflight.Group
+
 	mu      sync.Mutex
 	kept    map[string]keptKey[K]
+	missing map[string]time.Time // until when a URL is not asked for
+	waiting map[string]bool      // URLs that no limit had room for
+	peers   map[netip.Addr]*rate.Limiter
 }
 
 type keptKey[K any] struct {
 	key       K
 	fetchedAt time.Time
+	verified  bool // it has verified a delivery
 }
 
 func newKeyring[K any](fetch Fetcher, parse func([]byte) (K, error)) *keyring[K] {
 	return &keyring[K]{
 		fetch: fetch, parse: parse,
-		limit: rate.NewLimiter(rate.Every(fetchEvery), fetchBurst),
-		kept:  map[string]keptKey[K]{},
+		first: firstFetches.limiter(), repeat: repeatFetches.limiter(),
+		kept: map[string]keptKey[K]{}, missing: map[string]time.Time{},
+		waiting: map[string]bool{}, peers: map[netip.Addr]*rate.Limiter{},
 	}
 }
 
-// get returns the key at url. Many deliveries that wait for the same one make
-// one request. An error wraps no sentinel, since it says nothing about the
-// delivery: the sender has to send again.
-func (r *keyring[K]) get(ctx context.Context, url string, now time.Time) (K, error) {
+// get returns the key at url, for a delivery of the peer. Many deliveries that
+// wait for the same one make one request. An error wraps no sentinel: it says
+// nothing about the delivery, even if there is no such document, because a proxy
+// may have answered in the provider's place. The sender has to send again.
+func (r *keyring[K]) get(ctx context.Context, url string, d *Delivery) (K, error) {
+	var none K
+	now := d.ReceivedAt
 	kept, there := r.look(url)
 	if there && now.Sub(kept.fetchedAt) < keyLifetime {
 		return kept.key, nil
 	}
-	result, err, _ := r.flights.Do(url, func() (any, error) { return r.refresh(ctx, url, now) })
-	if err != nil {
-		if there {
-			return kept.key, nil // a host that is down for a while takes no key back
-		}
-		var none K
+	result, err, _ := r.flights.Do(url, func() (any, error) { return r.refresh(ctx, url, d.From, now) })
+	switch {
+	case err != nil && there:
+		return kept.key, nil // a host that is down for a while takes no key back
+	case err != nil:
 		return none, fmt.Errorf("the signing key cannot be had now: %w", err)
 	}
 	key, ok := result.(K)
 	if !ok {
-		return key, errors.New("the signing key cannot be had now")
+		return none, errors.New("the signing key cannot be had now")
 	}
 	return key, nil
 }
@@ -153,37 +187,93 @@ func (r *keyring[K]) look(url string) (keptKey[K], bool) {
 
 // refresh fetches for everybody who waits, so the first one's leaving does not
 // end it.
-func (r *keyring[K]) refresh(ctx context.Context, url string, now time.Time) (K, error) {
+func (r *keyring[K]) refresh(ctx context.Context, url string, from netip.Addr, now time.Time) (K, error) {
 	var none K
-	if !r.limit.Allow() {
-		return none, errors.New("too many keys were asked for")
+	if err := r.mayFetch(url, from, now); err != nil {
+		return none, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
 	document, err := r.fetch.Fetch(ctx, url)
-	if err != nil {
-		return none, err
+	if err == nil {
+		var key K
+		if key, err = r.parse(document); err == nil {
+			r.keep(url, keptKey[K]{key: key, fetchedAt: now})
+			return key, nil
+		}
+		err = fmt.Errorf("%w: %w", errNoDocument, err)
 	}
-	key, err := r.parse(document)
-	if err != nil {
-		return none, err
+	if errors.Is(err, errNoDocument) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		remember(r.missing, url, now.Add(missingFor))
 	}
-	r.keep(url, keptKey[K]{key, now})
-	return key, nil
+	return none, err
 }
 
-// keep makes room by dropping the oldest.
+// mayFetch takes from the limits what one fetch costs.
+func (r *keyring[K]) mayFetch(url string, from netip.Addr, now time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Before(r.missing[url]) {
+		return fmt.Errorf("%w: it was asked for less than %s ago", errNoDocument, missingFor)
+	}
+	delete(r.missing, url)
+	peer := r.peers[from]
+	if peer == nil {
+		peer = peerFetches.limiter()
+		remember(r.peers, from, peer)
+	}
+	if peer.AllowN(now, 1) && r.first.AllowN(now, 1) {
+		delete(r.waiting, url)
+		return nil
+	}
+	if r.waiting[url] && r.repeat.AllowN(now, 1) {
+		delete(r.waiting, url)
+		return nil
+	}
+	remember(r.waiting, url, true)
+	return errors.New("too many keys were asked for")
+}
+
+// remember adds an entry, in place of any other where there are too many.
+func remember[K comparable, V any](entries map[K]V, key K, value V) {
+	if _, there := entries[key]; !there && len(entries) >= maxRemembered {
+		for any := range entries {
+			delete(entries, any)
+			break
+		}
+	}
+	entries[key] = value
+}
+
+// confirm notes that the key at url has verified a delivery, so that it is the
+// last to be dropped.
+func (r *keyring[K]) confirm(url string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if kept, there := r.kept[url]; there && !kept.verified {
+		kept.verified = true
+		r.kept[url] = kept
+	}
+}
+
+// keep makes room by dropping the oldest key, of those first that have verified
+// nothing.
 func (r *keyring[K]) keep(url string, fresh keptKey[K]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, there := r.kept[url]; !there && len(r.kept) >= maxKeys {
-		oldest := url
+	before, there := r.kept[url]
+	fresh.verified = before.verified
+	if !there && len(r.kept) >= maxKeys {
+		var drop string
 		for u, k := range r.kept {
-			if oldest == url || k.fetchedAt.Before(r.kept[oldest].fetchedAt) {
-				oldest = u
+			d, found := r.kept[drop]
+			if !found || k.verified != d.verified && !k.verified || k.verified == d.verified && k.fetchedAt.Before(d.fetchedAt) {
+				drop = u
 			}
 		}
-		delete(r.kept, oldest)
+		delete(r.kept, drop)
 	}
 	r.kept[url] = fresh
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -120,26 +121,26 @@ func TestKeyringKeeps(t *testing.T) {
 	c := &counter{}
 	r := textKeyring(c)
 	for range 3 {
-		key, err := r.get(t.Context(), "a", specialNow)
+		key, err := r.get(t.Context(), "a", at(specialNow))
 		require.NoError(t, err)
 		require.Equal(t, "a", key)
 	}
 	require.EqualValues(t, 1, c.fetched.Load())
 
 	late := specialNow.Add(keyLifetime)
-	_, err := r.get(t.Context(), "a", late)
+	_, err := r.get(t.Context(), "a", at(late))
 	require.NoError(t, err)
 	require.EqualValues(t, 2, c.fetched.Load(), "a day later it is asked for again")
 
 	c.fail.Store(true)
-	key, err := r.get(t.Context(), "a", late.Add(keyLifetime))
+	key, err := r.get(t.Context(), "a", at(late.Add(keyLifetime)))
 	require.NoError(t, err, "the old key stays while the host is down")
 	require.Equal(t, "a", key)
-	_, err = r.get(t.Context(), "b", late)
+	_, err = r.get(t.Context(), "b", at(late))
 	require.ErrorContains(t, err, "cannot be had now: it is down")
 	require.Empty(t, Reason(err), "that says nothing about the delivery")
 	c.fail.Store(false)
-	_, err = r.get(t.Context(), "b", late)
+	_, err = r.get(t.Context(), "b", at(late))
 	require.NoError(t, err, "a failure is not kept")
 }
 
@@ -156,7 +157,7 @@ func TestKeyringMergesFetches(t *testing.T) {
 			ctx = leaving
 		}
 		all.Go(func() {
-			_, err := r.get(ctx, "a", specialNow)
+			_, err := r.get(ctx, "a", at(specialNow))
 			errs <- err
 		})
 	}
@@ -175,10 +176,8 @@ func TestKeyringIsBounded(t *testing.T) {
 	t.Parallel()
 	c := &counter{}
 	r := textKeyring(c)
-	r.limit.SetLimit(1e9)
-	r.limit.SetBurst(1000)
 	for i := range maxKeys + 1 {
-		_, err := r.get(t.Context(), strconv.Itoa(i), specialNow.Add(time.Duration(i)*time.Second))
+		_, err := r.get(t.Context(), strconv.Itoa(i), at(specialNow.Add(time.Duration(i)*time.Hour/4)))
 		require.NoError(t, err)
 	}
 	require.Len(t, r.kept, maxKeys)
@@ -186,20 +185,93 @@ func TestKeyringIsBounded(t *testing.T) {
 	require.Contains(t, r.kept, strconv.Itoa(maxKeys))
 }
 
-func TestKeyringLimitsFetches(t *testing.T) {
+// TestKeyringSparesTheGenuine lets strangers ask for keys that nobody has.
+func TestKeyringSparesTheGenuine(t *testing.T) {
 	t.Parallel()
-	c := &counter{}
-	r := textKeyring(c)
-	_, err := r.get(t.Context(), "genuine", specialNow)
+	stranger, genuine := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
+	flood := func(r *keyring[string], from func(i int) netip.Addr) (refused int) {
+		for i := range 400 {
+			d := at(specialNow)
+			d.From = from(i)
+			_, err := r.get(t.Context(), "invented-"+strconv.Itoa(i), d)
+			require.Error(t, err)
+			require.Empty(t, Reason(err), "that says nothing about the delivery")
+			if strings.Contains(err.Error(), "too many keys") {
+				refused++
+			}
+		}
+		return refused
+	}
+	nowhere := fetcherFunc(func(url string) ([]byte, error) {
+		if url == "genuine" || url == "known" {
+			return []byte(url), nil
+		}
+		return nil, errNoDocument
+	})
+	r := textKeyring(nowhere)
+	_, err := r.get(t.Context(), "known", at(specialNow))
 	require.NoError(t, err)
-	var refused int
-	for i := range 100 {
-		if _, err := r.get(t.Context(), strconv.Itoa(i), specialNow); err != nil {
-			require.ErrorContains(t, err, "too many keys")
-			refused++
+	require.Equal(t, 400-peerFetches.burst, flood(r, func(int) netip.Addr { return stranger }))
+	d := at(specialNow)
+	d.From = genuine
+	_, err = r.get(t.Context(), "genuine", d)
+	require.NoError(t, err, "one stranger has a share, and no more")
+	_, err = r.get(t.Context(), "known", at(specialNow))
+	require.NoError(t, err, "what is kept needs no fetch")
+
+	// Many strangers, or one proxy in front of all: the redelivery is served.
+	r = textKeyring(nowhere)
+	flood(r, func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) })
+	_, err = r.get(t.Context(), "genuine", d)
+	require.ErrorContains(t, err, "too many keys")
+	require.Empty(t, Reason(err), "that says nothing about the delivery")
+	_, err = r.get(t.Context(), "genuine", d)
+	require.NoError(t, err, "sent again")
+	require.LessOrEqual(t, len(r.peers), maxRemembered)
+}
+
+// TestKeyringRemembersWhatIsMissing asks once for what the host does not have.
+func TestKeyringRemembersWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	r := textKeyring(fetcherFunc(func(string) ([]byte, error) {
+		asked++
+		return nil, nil // no key can be read out of it
+	}))
+	for range 3 {
+		_, err := r.get(t.Context(), "a", at(specialNow))
+		require.ErrorIs(t, err, errNoDocument)
+	}
+	require.Equal(t, 1, asked)
+	_, err := r.get(t.Context(), "a", at(specialNow.Add(missingFor)))
+	require.ErrorIs(t, err, errNoDocument)
+	require.Equal(t, 2, asked, "it may be there by now")
+	for i := range 3 * maxRemembered {
+		_, _ = r.get(t.Context(), strconv.Itoa(i), at(specialNow.Add(time.Duration(i)*time.Minute)))
+	}
+	require.LessOrEqual(t, len(r.missing), maxRemembered)
+	require.LessOrEqual(t, len(r.waiting), maxRemembered)
+}
+
+// TestKeyringKeepsWhatHasVerified drops other keys first.
+func TestKeyringKeepsWhatHasVerified(t *testing.T) {
+	t.Parallel()
+	r := textKeyring(&counter{})
+	for i := range 3 * maxKeys {
+		_, err := r.get(t.Context(), strconv.Itoa(i), at(specialNow.Add(time.Duration(i)*time.Minute)))
+		require.NoError(t, err)
+		if i == 0 {
+			r.confirm("0")
 		}
 	}
-	require.GreaterOrEqual(t, refused, 70)
-	_, err = r.get(t.Context(), "genuine", specialNow)
-	require.NoError(t, err, "what is kept needs no fetch")
+	require.Len(t, r.kept, maxKeys)
+	require.Contains(t, r.kept, "0")
 }
+
+// at is a delivery of that time.
+func at(now time.Time) *Delivery { return &Delivery{ReceivedAt: now} }
+
+type fetcherFunc func(url string) ([]byte, error)
+
+// Fetch implements Fetcher.
+func (f fetcherFunc) Fetch(_ context.Context, url string) ([]byte, error) { return f(url) }

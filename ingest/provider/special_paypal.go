@@ -39,7 +39,7 @@ func (paypal) Bind(b Binding) (Verifier, error) {
 		time:    bindTime(b, "iso8601", 0),
 		certificates: newCertificateStore(b,
 			regexp.MustCompile(`^api(-m)?(\.sandbox)?\.paypal\.com$`),
-			regexp.MustCompile(`^/v1/notifications/certs/[A-Za-z0-9-]+$`)),
+			regexp.MustCompile(`^/v1/notifications/certs/CERT-[A-Za-z0-9-]+$`)),
 	}, nil
 }
 
@@ -70,7 +70,7 @@ func (v paypalVerifier) Verify(ctx context.Context, d *Delivery) error {
 	if err != nil {
 		return err
 	}
-	if err := v.certificates.verify(ctx, address, crypto.SHA256, content, signature, d.ReceivedAt); err != nil {
+	if err := v.certificates.verify(ctx, address, crypto.SHA256, content, signature, d); err != nil {
 		return err
 	}
 	return v.time.check(d.Header.Get(paypalTime), d.ReceivedAt)

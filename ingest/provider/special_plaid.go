@@ -78,7 +78,7 @@ func (v plaidVerifier) Verify(ctx context.Context, d *Delivery) error {
 	}
 	var claims plaidClaims
 	rules := tokenRules{algorithms: []string{"ES256"}, leeway: v.tolerance}
-	keys := func(t *jwt.Token) (any, error) { return v.key(ctx, t, d.ReceivedAt) }
+	keys := func(t *jwt.Token) (any, error) { return v.key(ctx, t, d) }
 	if err := rules.parse(token, &claims, keys, d.ReceivedAt); err != nil {
 		return err
 	}
@@ -97,13 +97,13 @@ func (v plaidVerifier) Verify(ctx context.Context, d *Delivery) error {
 	return nil
 }
 
-func (v plaidVerifier) key(ctx context.Context, t *jwt.Token, now time.Time) (any, error) {
+func (v plaidVerifier) key(ctx context.Context, t *jwt.Token, d *Delivery) (any, error) {
 	id, _ := t.Header["kid"].(string)
 	if !v.keyID.MatchString(id) {
 		return nil, fmt.Errorf("%w: the token names no key", ErrMalformed)
 	}
 	address := url.URL{Scheme: "https", Host: v.host, Path: plaidKeyPath, RawQuery: url.Values{"key_id": {id}}.Encode()}
-	key, err := v.keys.get(ctx, address.String(), now)
+	key, err := v.keys.get(ctx, address.String(), d)
 	if err != nil {
 		return nil, err
 	}

@@ -32,13 +32,23 @@ func (awsSNS) Bind(b Binding) (Verifier, error) {
 	return snsVerifier{
 		topics:       strings.Fields(b.Options[snsTopics]),
 		time:         bindTime(b, "iso8601", snsTolerance),
-		certificates: newCertificateStore(b, snsHost(), regexp.MustCompile(`^/[A-Za-z0-9._-]+\.pem$`)),
+		certificates: newCertificateStore(b, snsHost(), snsCertificate()),
 		confirm:      fetcherOf(b),
 	}, nil
 }
 
+// snsHost matches the hosts of SNS: one in each region of AWS, those of China
+// under a domain of their own. Other services of AWS have names of the kind, too
+// (sns.s3-us-west-2.amazonaws.com is anyone's bucket).
 func snsHost() *regexp.Regexp {
-	return regexp.MustCompile(`^sns\.[a-zA-Z0-9-]{3,}\.amazonaws\.com(\.cn)?$`)
+	return regexp.MustCompile(`^sns\.([a-z]{2}(-gov)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[0-9]{1,2}\.amazonaws\.com` +
+		`|cn-[a-z]+-[0-9]{1,2}\.amazonaws\.com\.cn)$`)
+}
+
+// snsCertificate matches the paths of Amazon's certificates, as its
+// documentation has them. The short name is that of its libraries' tests.
+func snsCertificate() *regexp.Regexp {
+	return regexp.MustCompile(`^/(SimpleNotificationService-[0-9a-f]{8,64}|cert)\.pem$`)
 }
 
 type snsVerifier struct {
@@ -72,16 +82,17 @@ func (v snsVerifier) Verify(ctx context.Context, d *Delivery) error {
 	if err != nil {
 		return err
 	}
+	// A topic of somebody else's is refused before anything is fetched for it.
+	if len(v.topics) > 0 && !slices.Contains(v.topics, message["TopicArn"]) {
+		return fmt.Errorf("%w: topic %q is none of the source's topics", ErrMismatch, clip(message["TopicArn"]))
+	}
 	// The second spelling is that of messages which an AWS Lambda passes on.
 	address := message["SigningCertURL"]
 	if address == "" {
 		address = message["SigningCertUrl"]
 	}
-	if err := v.certificates.verify(ctx, address, hash, content, signature, d.ReceivedAt); err != nil {
+	if err := v.certificates.verify(ctx, address, hash, content, signature, d); err != nil {
 		return err
-	}
-	if len(v.topics) > 0 && !slices.Contains(v.topics, message["TopicArn"]) {
-		return fmt.Errorf("%w: topic %q is none of the source's topics", ErrMismatch, clip(message["TopicArn"]))
 	}
 	return v.time.check(message["Timestamp"], d.ReceivedAt)
 }
