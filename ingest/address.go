@@ -13,11 +13,7 @@ import (
 // believed, so a sender cannot choose its address. The result is the zero
 // address, which is on no list, where the address cannot be told.
 func (s *snapshot) senderOf(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address := peer.Addr().Unmap()
+	address := peerAddress(r.RemoteAddr)
 	if !s.trusts(address) {
 		return address
 	}

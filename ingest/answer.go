@@ -21,8 +21,10 @@ const (
 	methodNotTaken   reason = "method-not-taken"
 	addressNotOnList reason = "address-not-allowed"
 	overRate         reason = "over-rate"
+	peerOverRate     reason = "peer-over-rate"
 	bodyTooLarge     reason = "body-too-large"
 	bodyUnreadable   reason = "body-unreadable"
+	bodyTooSlow      reason = "body-too-slow"
 	noRoom           reason = "no-room"
 	notVerified      reason = "not-verified"
 	notChecked       reason = "not-checked"
@@ -44,8 +46,10 @@ var answers = map[reason]struct {
 	methodNotTaken:   {http.StatusMethodNotAllowed, "this source does not take this method"},
 	addressNotOnList: {http.StatusForbidden, "this address may not send to this source"},
 	overRate:         {http.StatusTooManyRequests, "too many deliveries; send this one again later"},
+	peerOverRate:     {http.StatusTooManyRequests, "too many deliveries from this address do not verify; send this one again later"},
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "the body is larger than this source takes"},
 	bodyUnreadable:   {http.StatusBadRequest, "the body could not be read to its end"},
+	bodyTooSlow:      {http.StatusServiceUnavailable, "the body came too slowly; send this one again"},
 	noRoom:           {http.StatusServiceUnavailable, "too many large deliveries at once; send this one again"},
 	notVerified:      {http.StatusUnauthorized, "the signature is missing or wrong"},
 	notChecked:       {http.StatusServiceUnavailable, "the signature could not be checked; send it again"},

@@ -22,6 +22,7 @@ type metrics struct {
 	start           metric.Float64Histogram
 	body            metric.Int64Histogram
 	inFlight        metric.Int64UpDownCounter
+	shared          metric.Int64Counter
 	becameSeries    memo[became, []metric.AddOption]
 	wholeSeries     memo[wholeLabels, []metric.RecordOption]
 	startSeries     memo[startLabels, []metric.RecordOption]
@@ -71,7 +72,7 @@ func newMetrics(meter metric.Meter, sources func() map[string]*Source, logger *s
 		}},
 		lastDeliverySec: memo[string, *atomic.Int64]{of: func(string) *atomic.Int64 { return &atomic.Int64{} }},
 	}
-	var errs [8]error
+	var errs [9]error
 	m.deliveries, errs[0] = meter.Int64Counter("hookyard_deliveries_total",
 		metric.WithDescription("Requests to /webhooks/, by what became of them. source is empty where there is no such source."))
 	m.whole, errs[1] = meter.Float64Histogram("hookyard_delivery_seconds", metric.WithUnit("s"), seconds,
@@ -96,6 +97,8 @@ func newMetrics(meter metric.Meter, sources func() map[string]*Source, logger *s
 		})
 		return nil
 	}, last)
+	m.shared, errs[8] = meter.Int64Counter("hookyard_shared_ids_total",
+		metric.WithDescription("Events whose id another event of the same delivery has, by whether the bytes are equal (stored once) or different (both stored)."))
 	if err := errors.Join(errs[:]...); err != nil {
 		// An instrument is usable all the same; it keeps nothing.
 		logger.Error("metrics cannot be kept", "err", err)
@@ -128,6 +131,15 @@ func (m *metrics) verified(ctx context.Context, source *Source, started time.Tim
 	m.verify.Record(ctx, now.Sub(started).Seconds(), m.sourceSeries.get(source.name)...)
 	if err == nil {
 		m.lastDeliverySec.get(source.name).Store(now.Unix())
+	}
+}
+
+// sharedIDs counts events of a delivery whose id another event of it has.
+func (m *metrics) sharedIDs(ctx context.Context, source *Source, same, different int) {
+	for kind, n := range map[string]int{"equal": same, "different": different} {
+		if n > 0 {
+			m.shared.Add(ctx, int64(n), metric.WithAttributes(attribute.String("source", source.name), attribute.String("bytes", kind)))
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -32,18 +33,19 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, now *snapshot, 
 	if methods := source.Provider.Methods(); !slices.Contains(methods, r.Method) {
 		return &refusal{reason: methodNotTaken, allow: strings.Join(methods, ", ")}
 	}
-	if !source.takesFrom(now.senderOf(r)) {
+	sender := now.senderOf(r)
+	if !source.takesFrom(sender) {
 		return refuse(addressNotOnList, nil)
 	}
-	if wait := source.overRate(receivedAt); wait > 0 {
-		return &refusal{reason: overRate, after: wait}
-	}
-	body, release, err := s.read(w, r, source, receivedAt)
+	body, release, err := s.read(w, r, source, peerOf(sender), receivedAt)
 	if err != nil {
 		return err
 	}
 	defer release()
-	d := &provider.Delivery{Method: r.Method, URL: now.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, From: now.senderOf(r), ReceivedAt: receivedAt}
+	rec.read = true
+	d := &provider.Delivery{
+		Method: r.Method, URL: now.publicURL + r.URL.RequestURI(), Header: r.Header, Body: body, From: sender, ReceivedAt: receivedAt,
+	}
 
 	s.metrics.read(r.Context(), source, len(body))
 	s.logDelivery(r.Context(), source, d)
@@ -54,8 +56,11 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, now *snapshot, 
 	if !source.Provider.Delivers(r.Method) {
 		return &refusal{reason: methodNotTaken, allow: strings.Join(source.Provider.Methods(), ", ")}
 	}
-	if err := s.verify(r.Context(), source, d); err != nil {
-		return refuseUnverified(source, err)
+	if err := s.verify(r.Context(), source, d, peerOf(sender)); err != nil {
+		return err
+	}
+	if wait := source.overRate(receivedAt); wait > 0 {
+		return &refusal{reason: overRate, after: wait}
 	}
 	if done, err := s.greet(w, r, source, d, verified, rec); done {
 		return err
@@ -64,6 +69,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, now *snapshot, 
 	if err != nil {
 		return refuse(noEvent, err)
 	}
+	identities = s.distinct(r.Context(), source, identities)
 
 	// A sender that closes its connection now does not stop the start: what
 	// it sent is genuine.
@@ -110,21 +116,28 @@ func (s *Server) greet(w http.ResponseWriter, r *http.Request, source *Source, d
 	return true, nil
 }
 
-// verify returns nil where the provider signed d, and measures how long that
-// took to find out.
-func (s *Server) verify(ctx context.Context, source *Source, d *provider.Delivery) error {
+// verify returns nil where the provider signed d, and counts the failures of
+// the peer. See peers.
+func (s *Server) verify(ctx context.Context, source *Source, d *provider.Delivery, peer netip.Prefix) error {
+	done, err := s.peers.await(ctx, peer, d.ReceivedAt, source.startWithin(s.now().Sub(d.ReceivedAt)))
+	if err != nil {
+		return &refusal{reason: peerOverRate, cause: err, after: failuresEvery}
+	}
+	defer done()
 	started := time.Now()
-	err := source.Provider.Verify(ctx, d)
+	err = source.Provider.Verify(ctx, d)
 	s.metrics.verified(ctx, source, started, err)
-	return err
-}
-
-// read reads the body. Where there is no room for it, it waits no longer than
-// the provider does.
-func (s *Server) read(w http.ResponseWriter, r *http.Request, source *Source, receivedAt time.Time) (body []byte, release func(), err error) {
-	ctx, cancel := context.WithTimeout(r.Context(), source.startWithin(s.now().Sub(receivedAt)))
-	defer cancel()
-	return s.memory.read(ctx, w, r, source.maxBody)
+	if err == nil {
+		s.peers.verified(peer, d.ReceivedAt)
+		connectionOf(ctx).delivered()
+		return nil
+	}
+	refused := refuseUnverified(source, err)
+	wait := s.peers.failed(peer, d.ReceivedAt)
+	if wait > 0 && refused.reason != notChecked { // that one may be genuine: it is to be sent again
+		return &refusal{reason: peerOverRate, cause: err, after: wait}
+	}
+	return refused
 }
 
 // maxAtOnce is how many events of one delivery are being started at a time:
@@ -211,11 +224,11 @@ func (s *Server) start(ctx context.Context, source *Source, ev event.Event, iden
 	defer cancel()
 	stop := time.AfterFunc(within, cancel)
 	defer stop.Stop()
-	sent, err := s.memory.send(ctx, len(identity.Payload))
+	end, err := s.starting.begin(ctx, len(identity.Payload))
 	if err != nil {
 		return err
 	}
-	defer sent()
+	defer end()
 	if ev.Held, err = s.pauses.hold(ctx, source.name); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type record struct {
 	outcome          outcome
 	reason           reason // of a refused delivery
 	status           int    // of the answer
+	read             bool   // the body has been read
 	source, provider string
 	eventID          string
 	eventType        string

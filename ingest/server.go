@@ -50,15 +50,18 @@ type Options struct {
 
 // Server is the edge.
 type Server struct {
-	snapshot atomic.Pointer[snapshot]
-	starter  Starter
-	pauses   *pauses
-	logger   *slog.Logger
-	memory   *memory
-	handed   handedOver
-	metrics  *metrics
-	trace    func(http.Handler) http.Handler
-	now      func() time.Time
+	snapshot    atomic.Pointer[snapshot]
+	connections atomic.Pointer[connections] // nil before Serve
+	starter     Starter
+	pauses      *pauses
+	logger      *slog.Logger
+	peers       *peers
+	room        *room
+	starting    *starting
+	handed      handedOver
+	metrics     *metrics
+	trace       func(http.Handler) http.Handler
+	now         func() time.Time
 }
 
 // New returns a Server.
@@ -70,13 +73,15 @@ func New(o Options) *Server {
 		o.Meter = noop.NewMeterProvider().Meter("")
 	}
 	s := &Server{
-		starter: o.Starter,
-		pauses:  &pauses{lister: o.Pauses, logger: o.Logger},
-		logger:  o.Logger,
-		memory:  newMemory(o.Sources),
-		handed:  handedOver{folder: o.HandedOver},
-		trace:   o.Trace,
-		now:     o.Now,
+		starter:  o.Starter,
+		pauses:   &pauses{lister: o.Pauses, logger: o.Logger},
+		logger:   o.Logger,
+		peers:    newPeers(),
+		room:     newRoom(time.Now),
+		starting: newStarting(),
+		handed:   handedOver{folder: o.HandedOver},
+		trace:    o.Trace,
+		now:      o.Now,
 	}
 	s.snapshot.Store(newSnapshot(o))
 	s.metrics = newMetrics(o.Meter, s.sources, o.Logger)
@@ -95,13 +100,31 @@ func (s *Server) Handler() http.Handler {
 	// a failure.
 	router := mux.NewRouter().SkipClean(true)
 	router.HandleFunc("/webhooks/{source}", s.serve)
-	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			leaveUnread(w)
+		}
 		writeRefusal(w, refuse(unknownSource, nil))
 	})
 	if s.trace != nil {
-		return s.trace(router)
+		return framed(s.trace(router))
 	}
-	return router
+	return framed(router)
+}
+
+// framed closes the connection after a request whose length another program on
+// the way may have read in another way: one with Transfer-Encoding, which
+// net/http prefers to a Content-Length beside it and does not tell, and one of
+// HTTP/1.0, which knows no Transfer-Encoding (RFC 9112, 6.1). What follows such
+// a request is never read as a request.
+func framed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connectionOf(r.Context()).began()
+		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // serve answers one delivery, and writes its log line, metrics and span.
@@ -128,27 +151,33 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if !errors.As(err, &refused) {
 		refused = refuse(internal, err)
 	}
+	if !rec.read && r.ContentLength != 0 {
+		leaveUnread(w)
+	}
 	status := writeRefusal(w, refused)
 	rec.declined(refused.reason, status)
 	now.watch.refused(rec.source, refused.reason)
 	s.log(r, levelOf(status), rec, slog.String("outcome", "refused"), slog.Int("status", status), slog.Any("err", refused))
 }
 
-// The limits of a connection. A provider sends its headers at once and a body
-// of a megabyte in seconds; whoever takes longer holds a connection on
-// purpose.
+// The limits of a connection. A provider sends its headers at once, and a body
+// of a megabyte within seconds.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 20 * time.Second
 	writeTimeout      = 40 * time.Second // reading, starting and answering
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
+	maxHeaderBytes    = 16<<10 - 4<<10 // net/http adds 4 KiB
 )
 
 // Serve takes deliveries from the listener until ctx ends. It then refuses new
 // connections, lets the requests in flight finish for at most drain, and
 // returns nil. The Watch ends with ctx.
+//
+// Only HTTP/1.1 and 1.0 are spoken: HTTP/2 without TLS is answered 400.
 func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration) error {
+	all := newConnections(l, MaxConnections, func(a netip.Addr) bool { return s.snapshot.Load().trusts(a) })
+	s.connections.Store(all)
 	server := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -156,6 +185,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withConnection,
+		ConnState:         follow,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 	beside, stop := context.WithCancel(ctx)
@@ -164,12 +195,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	// The deliveries that are still in flight after ctx has ended go on with
 	// what is known of pauses.
 	running.Go(func() { s.pauses.run(beside) })
+	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
+	running.Go(func() { s.room.sweep(sweeping) }) // until the last body has been read
 	defer func() {
 		stop()
+		stopSweeping()
 		running.Wait()
 	}()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	go func() { served <- server.Serve(all) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("edge: %w", err)
