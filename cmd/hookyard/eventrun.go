@@ -21,7 +21,8 @@ type eventRun struct {
 	Source, EventType string
 	Status            enumspb.WorkflowExecutionStatus
 	Started, Closed   time.Time      // Closed is zero in an open run
-	Steps             []parking.Step // what is parked, in the order in which it parked
+	Steps             []parking.Step // the first steps that are parked, in the order in which they parked
+	More              int            // how many other steps are parked
 }
 
 // newEventRun reads what Temporal says about a run. What is missing or cannot
@@ -41,7 +42,7 @@ func newEventRun(info *workflowpb.WorkflowExecutionInfo) eventRun {
 	r.Source, _ = decoded[string](attributes[event.SourceAttribute])
 	r.EventType, _ = decoded[string](attributes[event.TypeAttribute])
 	parked, _ := decoded[parking.Parked](info.GetMemo().GetFields()[event.ParkedMemo])
-	r.Steps = parked.Steps
+	r.Steps, r.More = parked.Steps, parked.More
 	return r
 }
 
@@ -75,6 +76,13 @@ func (r eventRun) stepNames() []string {
 		names = append(names, s.Name)
 	}
 	return names
+}
+
+// mayHave reports whether the run has a parked step of that name. Where more are
+// parked than it names, only the run itself knows.
+func (r eventRun) mayHave(step string) bool {
+	_, named := r.step(step)
+	return named || r.More > 0
 }
 
 // reasons lists why the run is parked, each reason once.

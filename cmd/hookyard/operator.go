@@ -125,7 +125,7 @@ func needParked(r eventRun, step string) error {
 	case step == "":
 		return nil
 	}
-	if _, ok := r.step(step); !ok {
+	if !r.mayHave(step) {
 		return fmt.Errorf("step %q is not parked in run %q%s", step, r.ID, config.Suggest(step, r.stepNames()))
 	}
 	return nil

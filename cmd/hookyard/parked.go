@@ -34,8 +34,8 @@ The list may be a moment behind: a run that has just parked, or was just
 resumed, can take a second to come or to go.
 
 With --json, a line is a run: workflow_id, run_id, source, event_type,
-workflow_type, started and steps, each with name, reason, error, attempts, since
-and started.`,
+workflow_type, started, steps (the first ten, each with name, reason, error,
+attempts, since and started) and more, the number of other parked steps.`,
 		Example: "  hookyard parked --source stripe --reason exhausted --older-than 1h\n  hookyard parked --json | jq -r .workflow_id",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -97,6 +97,9 @@ func printTable(out io.Writer, runs []eventRun, now time.Time) error {
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Source, plainLine(r.EventType, 60),
 				plainLine(s.Name, 60), s.Reason, age(s.Since, now), attempts(s), plainLine(s.Error, 80))
 		}
+		if r.More > 0 {
+			fmt.Fprintf(table, "%s\t%s\t%s\tand %d more\t\t\t\t\n", r.ID, r.Source, plainLine(r.EventType, 60), r.More)
+		}
 	}
 	return table.Flush()
 }
@@ -114,7 +117,8 @@ func printJSON(out io.Writer, runs []eventRun) error {
 			WorkflowType string         `json:"workflow_type"`
 			Started      time.Time      `json:"started"`
 			Steps        []parking.Step `json:"steps"`
-		}{r.ID, r.RunID, r.Source, r.EventType, r.WorkflowType, r.Started, r.Steps})
+			More         int            `json:"more,omitempty"`
+		}{r.ID, r.RunID, r.Source, r.EventType, r.WorkflowType, r.Started, r.Steps, r.More})
 		if err != nil {
 			return err
 		}

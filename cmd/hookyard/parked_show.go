@@ -96,6 +96,9 @@ func (p page) String() string {
 	for _, s := range p.run.Steps {
 		p.step(&b, s)
 	}
+	if p.run.More > 0 {
+		fmt.Fprintf(&b, "\n... and %d more steps are parked. resume without --step tries all of them again.\n", p.run.More)
+	}
 	if len(p.deeds) > 0 {
 		b.WriteString("\nWhat was done (times in UTC)\n\n")
 		for _, d := range p.deeds {

@@ -58,7 +58,11 @@ func (a resolve) do(ctx context.Context, o *operator, r eventRun) (string, error
 	step := a.step
 	if step == "" {
 		if len(r.Steps) > 1 {
-			return "", fmt.Errorf("several steps are parked in run %q; choose one with --step: %s", r.ID, strings.Join(r.stepNames(), ", "))
+			more := ""
+			if r.More > 0 {
+				more = fmt.Sprintf(" and %d more", r.More)
+			}
+			return "", fmt.Errorf("several steps are parked in run %q; choose one with --step: %s%s", r.ID, strings.Join(r.stepNames(), ", "), more)
 		}
 		step = r.Steps[0].Name
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,6 +44,9 @@ func (a resume) do(ctx context.Context, o *operator, r eventRun) (string, error)
 		return "", err
 	}
 	steps := strings.Join(r.stepNames(), ", ")
+	if r.More > 0 {
+		steps += fmt.Sprintf(" and %d more", r.More)
+	}
 	if a.step != "" {
 		steps = a.step
 	}
