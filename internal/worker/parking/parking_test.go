@@ -35,6 +35,7 @@ type world struct {
 	mu       sync.Mutex
 	failures map[string]int
 	errors   map[string]error
+	results  map[string]any // instead of a text
 	calls    map[string]int
 	reports  []string
 }
@@ -81,12 +82,15 @@ func newRun(t *testing.T, function any, options parking.Options) *run {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	r := &run{
 		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t,
-		world: &world{failures: map[string]int{}, errors: map[string]error{}, calls: map[string]int{}},
+		world: &world{failures: map[string]int{}, errors: map[string]error{}, results: map[string]any{}, calls: map[string]int{}},
 	}
 	r.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{hookyard.Interceptor(hookyard.Options{Parking: options})}})
 	r.SetTestTimeout(20 * time.Second)
 	for _, name := range []string{"A", "B", "C"} {
-		r.RegisterActivityWithOptions(func(_ context.Context, input string) (string, error) {
+		r.RegisterActivityWithOptions(func(_ context.Context, input string) (any, error) {
+			if result, other := r.results[name]; other {
+				return result, r.act(name)
+			}
 			return name + input, r.act(name)
 		}, activity.RegisterOptions{Name: name})
 	}

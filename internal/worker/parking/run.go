@@ -145,6 +145,9 @@ func (r *Run) fail(ctx workflow.Context, err error) {
 	workflow.GetLogger(ctx).Warn("the Workflow failed as a whole", "err", err)
 	r.failed = &Step{Name: event.WholeWorkflow, Reason: reasonOfWhole(err), Error: Clip(Message(err), maxError), Started: r.started}
 	r.end(r.startOver)
+	// The SDK runs other coroutines again only if this one got on. It does not
+	// see that where a panic left a Selector.
+	_ = workflow.Await(ctx, func() bool { return true })
 }
 
 // end has the run closed by the given function. The first one to ask decides.
