@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -35,10 +36,16 @@ func examples(t *testing.T, catalog *Catalog) []example {
 		Headers                             map[string]string
 	}
 	var requests []request
-	data, err := os.ReadFile("testdata/vectors.json")
+	files, err := filepath.Glob("testdata/vectors*.json")
 	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(data, &requests))
-	data, err = os.ReadFile("testdata/cases.jsonl")
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var some []request
+		require.NoError(t, json.Unmarshal(data, &some), file)
+		requests = append(requests, some...)
+	}
+	data, err := os.ReadFile("testdata/cases.jsonl")
 	require.NoError(t, err)
 	for decoder := json.NewDecoder(bytes.NewReader(data)); decoder.More(); {
 		var one request

@@ -28,14 +28,18 @@ var (
 	// keyless schemes sign with a key that only the provider holds; their
 	// laws are run by the tests of the schemes.
 	keyless = map[string]string{
-		"aws-sns": "a certificate of AWS",
-		"paypal":  "a certificate of PayPal",
-		"plaid":   "a key of Plaid",
+		"apple-app-store": "a certificate of Apple",
+		"aws-sns":         "a certificate of AWS",
+		"google-pubsub":   "a key of Google",
+		"paypal":          "a certificate of PayPal",
+		"plaid":           "a key of Plaid",
 	}
 	// openBody schemes leave the body, or a part of it, unsigned.
 	openBody = map[string]string{
 		"adyen-payments":  "eight fields are signed",
 		"mailgun":         "a token is signed",
+		"mercadopago":     "an id in the URL is signed",
+		"monday":          "the URL is signed",
 		"plivo-v2":        "the URL is signed",
 		"microsoft-graph": "a token in the body",
 	}
@@ -49,6 +53,7 @@ var (
 	expiring = map[string]time.Duration{
 		"livekit":         5 * time.Minute,
 		"messagebird-jwt": 5 * time.Minute,
+		"monday":          5 * time.Minute,
 	}
 )
 

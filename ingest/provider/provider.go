@@ -158,6 +158,14 @@ type Identifier interface {
 	Identify(d *Delivery) ([]Identity, error)
 }
 
+// Stamper is a Verifier that writes the id of a sample itself, where the event
+// stands encoded in the body.
+type Stamper interface {
+	// Stamp changes d so that its event has another id than with any other
+	// text: the same text gives the same id.
+	Stamp(d *Delivery, id string) error
+}
+
 // Name is the provider's name in the catalog ("stripe").
 func (p *Provider) Name() string { return p.spec.Name }
 

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,6 +175,21 @@ func (r *keyring[K]) get(ctx context.Context, url string, d *Delivery) (K, error
 	key, ok := result.(K)
 	if !ok {
 		return none, errors.New("the signing key cannot be had now")
+	}
+	return key, nil
+}
+
+// renewed returns the key at url, which it asks for again where it was fetched
+// longer ago than most. The error is as that of get.
+func (r *keyring[K]) renewed(ctx context.Context, url string, most time.Duration, now time.Time) (K, error) {
+	kept, there := r.look(url)
+	if there && now.Sub(kept.fetchedAt) < most {
+		return kept.key, nil
+	}
+	result, err, _ := r.flights.Do(url, func() (any, error) { return r.refresh(ctx, url, now) })
+	key, ok := result.(K)
+	if err != nil || !ok {
+		return key, fmt.Errorf("the signing key cannot be had now: %w", cmp.Or(err, errors.New("another kind of key was asked for")))
 	}
 	return key, nil
 }

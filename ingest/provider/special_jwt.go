@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -22,6 +23,8 @@ type tokenRules struct {
 	algorithms []string
 	issuer     string // "" for any
 	leeway     time.Duration
+	// longest is the most bytes of a token; 0 for maxToken.
+	longest int
 	// expires is false for tokens that carry only the time of their issue,
 	// which the scheme then holds against the clock.
 	expires bool
@@ -29,8 +32,8 @@ type tokenRules struct {
 
 // parse verifies a token and fills in its claims.
 func (r tokenRules) parse(token string, claims jwt.Claims, keys jwt.Keyfunc, now time.Time) error {
-	if len(token) > maxToken {
-		return fmt.Errorf("%w: the token is longer than %d bytes", ErrMalformed, maxToken)
+	if longest := cmp.Or(r.longest, maxToken); len(token) > longest {
+		return fmt.Errorf("%w: the token is longer than %d bytes", ErrMalformed, longest)
 	}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods(r.algorithms),

@@ -300,6 +300,14 @@ func TestSpecialBindRefuses(t *testing.T) {
 		switch name {
 		case "aws-sns":
 			continue // it needs nothing
+		case "apple-app-store":
+			_, err := scheme.Bind(Binding{})
+			require.ErrorContains(t, err, "bundle_id")
+			continue
+		case "google-pubsub":
+			_, err := scheme.Bind(Binding{})
+			require.ErrorContains(t, err, "audience")
+			continue
 		case "paypal":
 			_, err := scheme.Bind(Binding{})
 			require.ErrorContains(t, err, "webhook_id")

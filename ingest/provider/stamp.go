@@ -66,6 +66,9 @@ func (r *Receiver) Stamp(d *Delivery, id, eventType string) error {
 // stampID tries the places that the id may come from, until one shows in the
 // event's name and leaves the type as it is.
 func (r *Receiver) stampID(d *Delivery, id string) error {
+	if s, ok := r.verifier.(Stamper); ok {
+		return s.Stamp(d, id)
+	}
 	was, eventType := r.names(d)
 	if was == id {
 		return nil
