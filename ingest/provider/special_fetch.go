@@ -181,12 +181,12 @@ func (r *keyring[K]) get(ctx context.Context, url string, d *Delivery) (K, error
 
 // renewed returns the key at url, which it asks for again where it was fetched
 // longer ago than most. The error is as that of get.
-func (r *keyring[K]) renewed(ctx context.Context, url string, most time.Duration, now time.Time) (K, error) {
+func (r *keyring[K]) renewed(ctx context.Context, url string, most time.Duration, d *Delivery) (K, error) {
 	kept, there := r.look(url)
-	if there && now.Sub(kept.fetchedAt) < most {
+	if there && d.ReceivedAt.Sub(kept.fetchedAt) < most {
 		return kept.key, nil
 	}
-	result, err, _ := r.flights.Do(url, func() (any, error) { return r.refresh(ctx, url, now) })
+	result, err, _ := r.flights.Do(url, func() (any, error) { return r.refresh(ctx, url, d.From, d.ReceivedAt) })
 	key, ok := result.(K)
 	if err != nil || !ok {
 		return key, fmt.Errorf("the signing key cannot be had now: %w", cmp.Or(err, errors.New("another kind of key was asked for")))

@@ -75,7 +75,7 @@ func (v googleVerifier) Verify(ctx context.Context, d *Delivery) error {
 		return fmt.Errorf("%w: header %s holds no bearer token", ErrMalformed, googleHeader)
 	}
 	var claims googleClaims
-	keys := func(t *jwt.Token) (any, error) { return v.key(ctx, t, d.ReceivedAt) }
+	keys := func(t *jwt.Token) (any, error) { return v.key(ctx, t, d) }
 	if err := v.rules.parse(token, &claims, keys, d.ReceivedAt); err != nil {
 		return err
 	}
@@ -97,19 +97,19 @@ func (v googleVerifier) Verify(ctx context.Context, d *Delivery) error {
 // key finds the key that a token names among those that Google publishes. A
 // new one is published before it signs, so that keys which are a minute old
 // hold all that sign.
-func (v googleVerifier) key(ctx context.Context, t *jwt.Token, now time.Time) (any, error) {
+func (v googleVerifier) key(ctx context.Context, t *jwt.Token, d *Delivery) (any, error) {
 	id, _ := t.Header["kid"].(string)
 	if id == "" {
 		return nil, fmt.Errorf("%w: the token names no key", ErrMalformed)
 	}
-	keys, err := v.keys.get(ctx, googleKeys, now)
+	keys, err := v.keys.get(ctx, googleKeys, d)
 	if err != nil {
 		return nil, err
 	}
 	if key := keys[id]; key != nil {
 		return key, nil
 	}
-	if keys, err = v.keys.renewed(ctx, googleKeys, googleRenewal, now); err != nil {
+	if keys, err = v.keys.renewed(ctx, googleKeys, googleRenewal, d); err != nil {
 		return nil, err
 	}
 	if key := keys[id]; key != nil {
