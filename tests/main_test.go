@@ -15,7 +15,7 @@ import (
 var programs harness.Programs
 
 func TestMain(m *testing.M) {
-	os.Exit(harness.Main(m, 2*runtime.GOMAXPROCS(0), func(_ context.Context, built harness.Programs) error {
+	os.Exit(harness.Main(m, 3*runtime.GOMAXPROCS(0), func(_ context.Context, built harness.Programs) error {
 		programs = built
 		return nil
 	}))
