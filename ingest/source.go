@@ -70,8 +70,8 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 	at := "sources." + declared.Name
 	p, known := catalog.Lookup(declared.Provider)
 	if !known {
-		if declared.Provider == "" {
-			return nil, nil // config has said that it is missing
+		if declared.Provider == "" || catalog.Broken(declared.Provider) {
+			return nil, nil // the mistake is told already: it is missing, or its file is wrong
 		}
 		return nil, []config.Mistake{cfg.Mistake(at+".provider", "source %q: unknown provider %q%s",
 			declared.Name, declared.Provider, config.Suggest(declared.Provider, catalog.Names()))}

@@ -27,14 +27,42 @@ type setting struct {
 // load reads a config and checks everything about it that can be checked
 // without a network. The error is config.Mistakes, all of them.
 func load(path string, env environment, skipSecrets bool) (*setting, error) {
+	set, mistakes, err := examine(path, env, skipSecrets)
+	if err == nil {
+		err = mistakes.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// loadFor is load for a command that needs one source only: mistakes elsewhere
+// do not keep it from that one.
+func loadFor(path string, env environment, source string) (*setting, error) {
+	set, mistakes, err := examine(path, env, false)
+	switch {
+	case err != nil:
+		return nil, err
+	case set.sources[source] != nil:
+		return set, nil
+	}
+	if _, err := set.declared(source); err != nil && mistakes.Err() == nil {
+		return nil, err
+	}
+	return set, mistakes.Err()
+}
+
+// examine returns what could be made of a config, and all of its mistakes.
+func examine(path string, env environment, skipSecrets bool) (*setting, config.Mistakes, error) {
 	cfg, err := config.Load(path, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: skipSecrets, App: env.app.Config})
 	var mistakes config.Mistakes
 	if cfg == nil || err != nil && !errors.As(err, &mistakes) {
-		return nil, err
+		return nil, nil, err
 	}
 	catalog, err := env.app.Catalog()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	catalog, found := ingest.Providers(cfg, catalog)
 	mistakes = append(mistakes, found...)
@@ -43,10 +71,7 @@ func load(path string, env environment, skipSecrets bool) (*setting, error) {
 	mistakes = append(mistakes, checkRetry(cfg, env.app.ActivityNames())...)
 	mistakes = append(mistakes, checkForward(cfg)...)
 	mistakes = append(mistakes, checkAlerts(cfg)...)
-	if err := mistakes.Err(); err != nil {
-		return nil, err
-	}
-	return &setting{cfg, catalog, sources}, nil
+	return &setting{cfg, catalog, sources}, mistakes, nil
 }
 
 // checkRetry finds policies for Activities that the program does not have.

@@ -65,11 +65,11 @@ func chosenCatalog(env environment, file string) (*provider.Catalog, error) {
 	if file == "" {
 		return env.app.Catalog()
 	}
-	set, err := load(file, env, true)
+	set, mistakes, err := examine(file, env, true)
 	if err != nil {
 		return nil, err
 	}
-	return set.catalog, nil
+	return set.catalog, mistakes.Err()
 }
 
 // providerFacts are what is worth knowing of a provider. Its JSON is for

@@ -109,6 +109,9 @@ func sourceBlock(p *provider.Provider) string {
 		b.line("    secrets: [env:"+variable+"_SECRET]", "")
 	}
 	b.options(p.Spec().Options, variable)
+	if p.Spec().Configurable {
+		b.ownScheme()
+	}
 	return b.String()
 }
 
@@ -120,6 +123,20 @@ func (b *block) line(text, comment string) {
 		text = fmt.Sprintf("%-38s # %s", text, comment)
 	}
 	b.WriteString(text + "\n")
+}
+
+// ownScheme shows the keys with which a source describes its sender.
+func (b *block) ownScheme() {
+	b.line("    signature:", "how your sender signs")
+	b.line("      header: X-Signature", "where the signature stands")
+	b.line("      # prefix: \"sha256=\"", "what stands before it")
+	b.line("      algorithm: hmac-sha256", "or hmac-sha512, hmac-sha1, ed25519, token, …")
+	b.line("      encoding: hex", "or base64")
+	b.line("      content: \"{body}\"", "what is signed; {timestamp}, {id}, {url}, {header:NAME} as well")
+	b.line("      # timestamp: {from: header:X-Timestamp, unit: s, tolerance: 5m}", "")
+	b.line("    # secret: {encoding: base64, prefix: whsec_}", "how the secret becomes a key")
+	b.line("    event: {id: [json:id], type: [json:type]}", "the id is one per event, the same in a redelivery")
+	b.line("    # retries: {for: 72h, acknowledge_within: 10s}", "how long your sender tries")
 }
 
 // options leaves what is not required as a comment.

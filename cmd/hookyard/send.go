@@ -67,7 +67,7 @@ sign with and prints the public half, to be put into the config, too.`,
 }
 
 func send(ctx context.Context, env environment, o sendOptions, name, eventType string) error {
-	set, err := load(o.config, env, false)
+	set, err := loadFor(o.config, env, name)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -74,7 +73,7 @@ that cannot be read has the reason "bad-line". Exits 0 once all are answered.`,
 				j := judge{catalog: set.catalog, receiver: receiver, now: o.now}
 				return j.lines(cmd.Context(), in, env.stdout)
 			}
-			return verifyOne(cmd.Context(), env, o, receiver, in)
+			return verifyOne(cmd.Context(), env, o, set, receiver, in)
 		},
 	}
 	f := cmd.Flags()
@@ -84,7 +83,7 @@ that cannot be read has the reason "bad-line". Exits 0 once all are answered.`,
 	f.StringVar(&o.cert, "cert", "", "the file that stands in for the certificate which the delivery names")
 	f.StringVar(&o.source, "source", "", "take provider and secrets from this source of the config")
 	f.StringVarP(&o.config, "config", "c", "", "the config file (default hookyard.yaml if it is here, else the demo's)")
-	f.StringVar(&o.url, "url", "", "the public URL, for providers that sign it (default from the request)")
+	f.StringVar(&o.url, "url", "", "the public URL, for providers that sign it (default public_url of the source's config, else from the request)")
 	f.Int64Var(&o.at, "at", 0, "the time to verify at, in Unix seconds (default now)")
 	f.DurationVar(&o.tolerance, "tolerance", 0, "how far the timestamp may be from that (default the provider's)")
 	f.BoolVar(&o.json, "json", false, "read and print JSON, one delivery a line")
@@ -114,13 +113,18 @@ func openInput(env environment, args []string) (io.ReadCloser, error) {
 func verifySetting(env environment, o verifyOptions) (*setting, error) {
 	if o.source == "" {
 		catalog, err := chosenCatalog(env, o.config)
+		if err != nil && catalog != nil {
+			if _, known := catalog.Lookup(o.provider); known {
+				err = nil // the mistake is elsewhere
+			}
+		}
 		return &setting{catalog: catalog}, err
 	}
 	file, err := findConfig(o.config, env)
 	if err != nil {
 		return nil, err
 	}
-	return load(file, env, false)
+	return loadFor(file, env, o.source)
 }
 
 // verifyReceiver is that of the flags, cut off from the network.
@@ -193,7 +197,7 @@ func revealSecret(env environment, s string) (string, error) {
 
 // verifyOne prints the verdict on one request and everything that led to it
 // but the secret.
-func verifyOne(ctx context.Context, env environment, o verifyOptions, r *provider.Receiver, in io.Reader) error {
+func verifyOne(ctx context.Context, env environment, o verifyOptions, set *setting, r *provider.Receiver, in io.Reader) error {
 	raw, err := io.ReadAll(io.LimitReader(in, maxRequest))
 	if err != nil {
 		return err
@@ -203,24 +207,53 @@ func verifyOne(ctx context.Context, env environment, o verifyOptions, r *provide
 		return err
 	}
 	d.ReceivedAt = o.now()
+	asSent := d.URL
+	if o.source != "" && set.PublicURL != "" {
+		d.URL = underPublicURL(set, asSent) // as the edge sees it
+	}
 	d.URL = cmp.Or(o.url, d.URL)
 	v := judgeDelivery(ctx, r, d)
 	v.print(env.stdout, r, d)
-	if errors.Is(v.refused, provider.ErrMismatch) && matchesWithoutLineEnd(ctx, r, *d) {
-		printFact(env.stdout, "hint", "it matches without the line break at the end; editors add one")
+	if v.refused == nil {
+		return nil
 	}
-	if v.refused != nil {
-		return errSilent
+	if hint := r.Diagnose(ctx, d, surroundings(set, o.source, asSent)); hint != "" {
+		printFact(env.stdout, "hint", hint)
 	}
-	return nil
+	return errSilent
+}
+
+// surroundings are what the cause of a refusal is looked for in.
+func surroundings(set *setting, source, asSent string) provider.Surroundings {
+	around := provider.Surroundings{Catalog: set.catalog, Sources: map[string]*provider.Receiver{}, URLs: []string{asSent}}
+	for name, other := range set.sources {
+		if name != source && other.Provider.HasSecret() {
+			around.Sources[name] = other.Provider
+		}
+	}
+	return around
+}
+
+// underPublicURL is the address of a request under the config's public_url.
+func underPublicURL(set *setting, asSent string) string {
+	_, rest, _ := strings.Cut(asSent, "://")
+	slash := strings.IndexByte(rest, '/')
+	if slash < 0 {
+		return set.PublicURL
+	}
+	return strings.TrimSuffix(set.PublicURL, "/") + rest[slash:]
 }
 
 func printFact(out io.Writer, what, value string) { fmt.Fprintf(out, "%-15s %s\n", what, value) }
 
 func (v verdict) print(out io.Writer, r *provider.Receiver, d *provider.Delivery) {
-	if v.refused == nil {
+	switch {
+	case v.refused == nil && v.answer == nil && v.unnamed != nil:
+		printFact(out, "verdict", "authentic, but no event: it is answered 422, and the sender gives up or tries again")
+		printFact(out, "reason", v.reason())
+	case v.refused == nil:
 		printFact(out, "verdict", "accept")
-	} else {
+	default:
 		printFact(out, "verdict", "reject")
 		printFact(out, "reason", v.reason())
 		printFact(out, "because", v.refused.Error())
@@ -240,15 +273,4 @@ func (v verdict) print(out io.Writer, r *provider.Receiver, d *provider.Delivery
 		printFact(out, "event id", e.ID)
 		printFact(out, "event type", cmp.Or(e.Type, "none; it goes to the Workflow "+r.Name()+"."+event.Untyped))
 	}
-}
-
-// matchesWithoutLineEnd finds the most common reason why a genuine delivery
-// that was kept in a file does not verify.
-func matchesWithoutLineEnd(ctx context.Context, r *provider.Receiver, d provider.Delivery) bool {
-	body := bytes.TrimSuffix(bytes.TrimSuffix(d.Body, []byte("\n")), []byte("\r"))
-	if len(body) == len(d.Body) {
-		return false
-	}
-	d.Body = body
-	return r.Verify(ctx, &d) == nil
 }

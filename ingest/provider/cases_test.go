@@ -96,6 +96,9 @@ func (c deliveryCase) judge(t *testing.T, r *provider.Receiver) (ids []string) {
 	}
 	if !c.accept() {
 		require.True(t, err != nil && provider.Reason(err) != "" || greeted && answer.Refused, "it is accepted")
+		if c.Response != nil && greeted {
+			c.answered(t, answer)
+		}
 		return nil
 	}
 	require.NoError(t, err)

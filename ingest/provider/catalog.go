@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"regexp"
+	"strings"
 )
 
 //go:embed catalog
@@ -25,6 +27,7 @@ var builtin embed.FS
 type Catalog struct {
 	providers map[string]*Provider
 	schemes   map[string]Scheme
+	broken    map[string]bool // see Broken
 }
 
 // Builtin returns the catalog that Hookyard comes with.
@@ -92,6 +95,8 @@ func (c *Catalog) Add(fsys fs.FS) []Problem {
 		p, found := load(fsys, file, c.knownSchemes())
 		if len(found) == 0 {
 			found = c.enter(file, p)
+		} else {
+			c.noteBroken(fsys, file)
 		}
 		problems = append(problems, found...)
 	}
@@ -117,6 +122,29 @@ func (c *Catalog) enter(file string, p *Provider) []Problem {
 	maps.Copy(c.providers, named)
 	return nil
 }
+
+// Broken reports whether a file that was not added, because of a problem, is
+// that of the named provider. Whoever misses the provider has been told why.
+func (c *Catalog) Broken(name string) bool { return c.broken[name] }
+
+// noteBroken takes the names out of a file that may not even be YAML.
+func (c *Catalog) noteBroken(fsys fs.FS, file string) {
+	if c.broken == nil {
+		c.broken = map[string]bool{}
+	}
+	c.broken[strings.TrimSuffix(file, ".yaml")] = true
+	data, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return
+	}
+	for _, m := range namesInFile.FindAllSubmatch(data, -1) {
+		for name := range strings.FieldsFuncSeq(string(m[1]), func(r rune) bool { return strings.ContainsRune("[], \"'", r) }) {
+			c.broken[name] = true
+		}
+	}
+}
+
+var namesInFile = regexp.MustCompile(`(?m)^(?:name|aliases):[ \t]*([^#\n]*)`)
 
 // Lookup returns the provider of that name.
 func (c *Catalog) Lookup(name string) (*Provider, bool) {

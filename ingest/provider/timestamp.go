@@ -63,12 +63,29 @@ func (t *timestamp) check(sent string, now time.Time) error {
 	age := now.Truncate(unit.step).Sub(at)
 	switch {
 	case t.tolerance < 0:
+	case age > t.tolerance && age > absurd, age < -t.tolerance && age < -absurd && !t.pastOnly:
+		return fmt.Errorf("%w: %q %s", ErrStale, clip(sent), t.misread(sent, at, now))
 	case age > t.tolerance:
 		return fmt.Errorf("%w: it is %s old, at most %s is taken", ErrStale, age.Round(unit.step), t.tolerance)
 	case age < -t.tolerance && !t.pastOnly:
 		return fmt.Errorf("%w: it is %s in the future, at most %s is taken", ErrStale, age.Abs().Round(unit.step), t.tolerance)
 	}
 	return nil
+}
+
+// absurd is an age that no clock explains: the time is not in the unit that is
+// expected.
+const absurd = 5 * 365 * 24 * time.Hour
+
+// misread says what a time that is absurdly far from the clock may be.
+func (t *timestamp) misread(sent string, at, now time.Time) string {
+	for _, name := range sortedKeys(clockUnits) {
+		other, err := clockUnits[name].parse(sent)
+		if err == nil && name != t.unit && now.Sub(other).Abs() < 48*time.Hour {
+			return fmt.Sprintf("is a time in %s, and the provider's are in %s", name, t.unit)
+		}
+	}
+	return fmt.Sprintf("in %s is in the year %d", t.unit, at.Year())
 }
 
 // format writes a time as it is sent.
