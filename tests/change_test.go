@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
@@ -147,7 +148,7 @@ sources:
 	l.more(20)
 	l.end()
 	require.Empty(t, l.failed)
-	require.Equal(t, map[int]int{http.StatusOK: len(l.accepted)}, l.answers)
+	require.Empty(t, cmp.Diff(map[int]int{http.StatusOK: len(l.accepted)}, l.answers))
 }
 
 // TestReloadForward moves the service behind a source while a worker runs, and
@@ -176,7 +177,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	l.more(40)
 	require.NoError(t, s.Stop(syscall.SIGTERM))
 	l.end()
-	require.Equal(t, map[int]int{http.StatusOK: len(l.accepted)}, l.answers)
+	require.Empty(t, cmp.Diff(map[int]int{http.StatusOK: len(l.accepted)}, l.answers))
 	for id, err := range l.failed {
 		// A connection that the kernel had taken and the edge had not is reset
 		// when the edge stops listening, and one that was idle is closed, as
@@ -217,13 +218,13 @@ func TestPause(t *testing.T) {
 		s.accept("stripe", "stripe", fmt.Sprintf("evt_%d", i), "", invoicePaid)
 	}
 	harness.Eventually(t, "all are held", func() bool { return s.count(`HookState="held" AND HookParkReason="paused"`) == events })
-	require.Equal(t, []string{"evt_before"}, s.payments(), "none has begun")
+	require.Empty(t, cmp.Diff([]string{"evt_before"}, s.payments()), "none has begun")
 	require.Regexp(t, `stripe +\S+ +20 +ada +the ledger moves`, s.run("pause"))
 	require.Contains(t, s.run("parked"), "evt_before")
 	require.NotContains(t, s.run("parked"), "evt_0", "a held run waits for nobody")
 	require.Contains(t, s.run("parked", "--held"), "stripe:evt_0")
 	require.Contains(t, s.details("stripe:evt_0"), "### Held: source \"stripe\" is paused")
-	require.Equal(t, map[string]int{event.PauseActivity: 1}, s.scheduled("stripe:evt_0"), "no alert")
+	require.Empty(t, cmp.Diff(map[string]int{event.PauseActivity: 1}, s.scheduled("stripe:evt_0")), "no alert")
 
 	peers.NewMailServerAt(t, s.smtp, nil)
 	s.run("resume", "stripe:evt_before")
@@ -343,7 +344,7 @@ func TestWorkerVersioning(t *testing.T) {
 	s.run("resume", "stripe:evt_1")
 	s.completed("stripe:evt_1")
 	require.Equal(t, "two", s.buildOf("stripe:evt_1"))
-	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Empty(t, cmp.Diff([]string{"evt_1"}, s.payments()))
 }
 
 // buildOf returns the build that a run's last task was done by.

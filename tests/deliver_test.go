@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -30,7 +31,7 @@ func TestAccepted(t *testing.T) {
 	require.Equal(t, "accepted", a.status)
 	require.Equal(t, "stripe:evt_1", a.header.Get(workflowIDHeader))
 	s.completed("stripe:evt_1")
-	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Empty(t, cmp.Diff([]string{"evt_1"}, s.payments()))
 	require.Equal(t, 1, s.mails())
 
 	t.Run("seen in the Web UI's API", func(t *testing.T) {
@@ -117,9 +118,9 @@ func TestDuplicates(t *testing.T) {
 		if again.Load() && counts["accepted"] == 0 {
 			want = map[string]int{"duplicate": 50} // the first was told 503, and stored all the same
 		}
-		require.Equal(t, want, counts)
+		require.Empty(t, cmp.Diff(want, counts))
 		s.completed("stripe:evt_many")
-		require.Equal(t, []string{"evt_many"}, s.payments())
+		require.Empty(t, cmp.Diff([]string{"evt_many"}, s.payments()))
 	})
 
 	t.Run("after completion", func(t *testing.T) {
@@ -132,7 +133,7 @@ func TestDuplicates(t *testing.T) {
 		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_next", "", invoicePaid).status)
 		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_many", "", invoicePaid).status)
 		s.completed("stripe:evt_next")
-		require.Equal(t, []string{"evt_many", "evt_next"}, s.payments())
+		require.Empty(t, cmp.Diff([]string{"evt_many", "evt_next"}, s.payments()))
 		require.Equal(t, 2, s.mails())
 	})
 }
@@ -177,7 +178,7 @@ sources:
 
 	mu.Lock()
 	defer mu.Unlock()
-	require.Equal(t, []string{body, body}, bodies)
+	require.Empty(t, cmp.Diff([]string{body, body}, bodies))
 	for _, header := range headers {
 		require.Equal(t, "acme:msg_1:Forward", header.Get("Idempotency-Key"))
 		require.NoError(t, verifyForwarded(t, header, body))

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v4"
@@ -278,8 +279,8 @@ func TestContainersHaveNoRights(t *testing.T) {
 			continue
 		}
 		require.True(t, service.ReadOnly, name)
-		require.Equal(t, []string{"ALL"}, service.CapDrop, name)
-		require.Equal(t, []string{"no-new-privileges:true"}, service.SecurityOpt, name)
+		require.Empty(t, cmp.Diff([]string{"ALL"}, service.CapDrop), name)
+		require.Empty(t, cmp.Diff([]string{"no-new-privileges:true"}, service.SecurityOpt), name)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
@@ -50,7 +51,7 @@ sources:
 	})
 	s.completed("stripe:evt_after")
 	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_before", "", invoicePaid).status, "what was known before is still known")
-	require.Equal(t, []string{"evt_after", "evt_before"}, s.payments())
+	require.Empty(t, cmp.Diff([]string{"evt_after", "evt_before"}, s.payments()))
 }
 
 // TestBootsWithoutTemporal starts the edge first.
@@ -70,7 +71,7 @@ func TestBootsWithoutTemporal(t *testing.T) {
 		return s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).code == 200
 	})
 	s.completed("stripe:evt_1")
-	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Empty(t, cmp.Diff([]string{"evt_1"}, s.payments()))
 }
 
 // TestSenderHangsUp drops the connection as soon as the request is sent.
@@ -124,7 +125,7 @@ func TestDrain(t *testing.T) {
 	s.serve()
 	s.completed("stripe:evt_1")
 	s.completed("stripe:evt_slow")
-	require.Equal(t, []string{"evt_1", "evt_slow"}, s.payments())
+	require.Empty(t, cmp.Diff([]string{"evt_1", "evt_slow"}, s.payments()))
 }
 
 // TestApart runs the edge and the worker as two processes.
@@ -139,7 +140,7 @@ func TestApart(t *testing.T) {
 
 	s.accept("stripe", "stripe", "evt_2", "", invoicePaid)
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, s.statusOf("stripe:evt_2"), "no worker, no completion")
-	require.Equal(t, []string{"evt_1"}, s.payments())
+	require.Empty(t, cmp.Diff([]string{"evt_1"}, s.payments()))
 }
 
 // TestWithoutSearchAttributes takes them away under a running edge: an event

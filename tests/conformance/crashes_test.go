@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	_ "modernc.org/sqlite" // to look into the ledger
@@ -74,7 +75,7 @@ func crashBetweenSteps(s *site) {
 	defer release()
 	s.answers(accepted, s.stripe(invoice("evt_1"), secret, time.Now()), "the invoice")
 	harness.Eventually(s.v, "the worker calls the mail server", func() bool { return s.mailbox.Called() > 0 })
-	require.Equal(s.v, []string{"evt_1"}, s.payments(), "the first step is done before the second begins")
+	require.Empty(s.v, cmp.Diff([]string{"evt_1"}, s.payments()), "the first step is done before the second begins")
 	s.crash()
 	release()
 	s.boot(s.v)
@@ -83,7 +84,7 @@ func crashBetweenSteps(s *site) {
 		runs, err := s.temporal.runsOf(s.ctx, s.name)
 		return err == nil && len(runs) == 1 && runs[0].status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	})
-	require.Equal(s.v, []string{"evt_1"}, s.payments(), "recorded once")
+	require.Empty(s.v, cmp.Diff([]string{"evt_1"}, s.payments()), "recorded once")
 	require.Len(s.v, s.mailbox.Mails(), 1, "mailed once")
 }
 

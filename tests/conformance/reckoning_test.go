@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 )
@@ -66,7 +67,7 @@ func (s *site) eachOnce(events ...string) {
 	for found = s.became(events); mayBecome(found, want) && time.Now().Before(deadline); found = s.became(events) {
 		<-tick.C
 	}
-	require.Equal(s.v, want, found, "each event is one run that completes, and one effect")
+	require.Empty(s.v, cmp.Diff(want, found), "each event is one run that completes, and one effect")
 }
 
 // mayBecome reports whether found is not yet what is wanted, and may still be:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/tests/harness"
@@ -40,7 +41,7 @@ func TestSupervised(t *testing.T) {
 			require.False(t, alive(pids[i]))
 			require.Zero(t, p.PID())
 		}
-		require.Equal(t, []string{"up", "up", "up"}, lines(out))
+		require.Empty(t, cmp.Diff([]string{"up", "up", "up"}, lines(out)))
 		require.NotEqual(t, pids[0], pids[1])
 		require.Empty(t, p.Ended())
 	})

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,11 +25,11 @@ func TestParseWrites(t *testing.T) {
 	t.Parallel()
 	before, err := parseWrites(strings.NewReader(counters), "default")
 	require.NoError(t, err)
-	require.Equal(t, writes{"CreateWorkflowExecution": 100, "UpdateWorkflowExecution": 350, "RecordWorkflowExecutionStarted": 99}, before)
+	require.Empty(t, cmp.Diff(writes{"CreateWorkflowExecution": 100, "UpdateWorkflowExecution": 350, "RecordWorkflowExecutionStarted": 99}, before))
 
 	after, err := parseWrites(strings.NewReader(strings.ReplaceAll(counters, " 250", " 550")), "default")
 	require.NoError(t, err)
-	require.Equal(t, map[string]float64{"UpdateWorkflowExecution": 3}, after.since(before, 100))
+	require.Empty(t, cmp.Diff(map[string]float64{"UpdateWorkflowExecution": 3}, after.since(before, 100)))
 	require.Nil(t, writes(nil).since(nil, 100), "unknown stays unknown")
 
 	figures := EndToEndFigures{Writes: map[string]float64{

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -81,10 +82,10 @@ func TestSummarizeTakesRatiosWithinARound(t *testing.T) {
 func TestRotated(t *testing.T) {
 	t.Parallel()
 	all := []string{"a", "b", "c"}
-	require.Equal(t, []string{"a", "b", "c"}, rotated(all, 0))
-	require.Equal(t, []string{"c", "a", "b"}, rotated(all, 2))
-	require.Equal(t, []string{"b", "c", "a"}, rotated(all, 4))
-	require.Equal(t, []string{"a", "b", "c"}, all)
+	require.Empty(t, cmp.Diff([]string{"a", "b", "c"}, rotated(all, 0)))
+	require.Empty(t, cmp.Diff([]string{"c", "a", "b"}, rotated(all, 2)))
+	require.Empty(t, cmp.Diff([]string{"b", "c", "a"}, rotated(all, 4)))
+	require.Empty(t, cmp.Diff([]string{"a", "b", "c"}, all))
 }
 
 func TestQuarters(t *testing.T) {
