@@ -10,6 +10,7 @@
 package config
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -64,11 +65,9 @@ type Live struct {
 	Providers string
 	// Sources are in the order of the file.
 	Sources []Source
-	// DefaultRetry is for Activities that Retry does not name.
-	DefaultRetry Retry
-	// Retry is by Activity name, with what an entry leaves unset taken from
-	// DefaultRetry. Whether those Activities exist is not checked.
-	Retry  map[string]Retry
+	// Retry is for the Activities of all sources that have no Retry of their
+	// own.
+	Retry  Retries
 	Alerts Alerts
 	Log    Log
 }
@@ -159,6 +158,8 @@ type Source struct {
 	Unhandled event.Unhandled
 	// Forward is nil when absent.
 	Forward *Forward
+	// Retry is nil when absent: Live.Retry holds then.
+	Retry *Retries
 	// DropHeaders are patterns of the headers that the Event does not keep and
 	// that debug logs do not show, besides those that it never keeps. They
 	// are canonical: "X-Internal-*".
@@ -191,8 +192,6 @@ type Forward struct {
 	URL string
 	// Secret signs what is forwarded; zero means that it goes unsigned.
 	Secret Secret
-	// Timeout bounds one attempt; default 30s.
-	Timeout time.Duration
 	// Headers are patterns of the Event's headers that are sent along. They
 	// are canonical: "X-Shopify-*". Empty means none.
 	Headers []string
@@ -211,15 +210,62 @@ type AlertRefused struct {
 	PerMinute int
 }
 
+// Retries says how Activities are retried.
+type Retries struct {
+	// Default is for the Activities that ByActivity does not name.
+	Default Retry
+	// ByActivity is complete: what an entry leaves unset is filled in. Whether
+	// those Activities exist is not checked.
+	ByActivity map[string]Retry
+}
+
+// Of returns how the Activity of that name is retried.
+func (r Retries) Of(activity string) Retry {
+	if named, ok := r.ByActivity[activity]; ok {
+		return named
+	}
+	return r.Default
+}
+
+// Local lists the Activities whose first attempt is made where the Workflow
+// runs, in the order of their names.
+func (r Retries) Local() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(r.ByActivity)) {
+		if r.ByActivity[name].First == FirstLocal {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// RetriesOf returns how the Activities in the runs of a source are retried.
+func (l *Live) RetriesOf(s Source) Retries {
+	if s.Retry != nil {
+		return *s.Retry
+	}
+	return l.Retry
+}
+
 // Retry is how an Activity is retried. A run parks when the attempts are used
 // up.
 type Retry struct {
 	Initial  time.Duration // before the second attempt; default 1s
 	Backoff  float64       // what each wait is multiplied by; default 2
-	Max      time.Duration // the longest wait; default 10m
-	Attempts int           // in all, the first included; default 12
+	Max      time.Duration // the longest wait; default 1h
+	Attempts int           // in all, the first included; default 40
 	Timeout  time.Duration // of one attempt; default 30s
+	First    First         // where the first attempt is made; default FirstQueue
 }
+
+// First is where the first attempt of a step is made.
+type First string
+
+// The places of a first attempt.
+const (
+	FirstQueue First = "queue" // by any worker that polls the Task Queue
+	FirstLocal First = "local" // where the Workflow runs, in its Workflow Task
+)
 
 // Alerts is whom to tell about parked runs and refused deliveries.
 type Alerts struct {
@@ -266,13 +312,13 @@ func defaults() *Config {
 			Temporal: Temporal{TaskQueue: "hookyard"},
 		},
 		Live: Live{
-			DefaultRetry: Retry{
+			Retry: Retries{Default: Retry{
 				Initial:  time.Second,
 				Backoff:  2,
-				Max:      10 * time.Minute,
-				Attempts: 12,
+				Max:      time.Hour,
+				Attempts: 40,
 				Timeout:  30 * time.Second,
-			},
+			}},
 			Alerts: Alerts{DigestEvery: 15 * time.Minute, EscalateAfter: 24 * time.Hour},
 		},
 	}
@@ -281,11 +327,6 @@ func defaults() *Config {
 // sourceDefaults returns what a source that says nothing means.
 func sourceDefaults(name string) Source {
 	return Source{Name: name, Unhandled: event.UnhandledPark, MaxBody: 1 << 20}
-}
-
-// forwardDefaults returns what a forward that says nothing means.
-func forwardDefaults() Forward {
-	return Forward{Timeout: 30 * time.Second}
 }
 
 // Source returns the source of that name.

@@ -87,7 +87,7 @@ sources:
 	require.EqualError(t, mistakes.Err(), strings.TrimSpace(`
 hookyard.yaml:1: one
 hookyard.yaml:4: source "stripe": unknown provider "stirpe"; did you mean "stripe"?
-hookyard.yaml:5: source "stripe": unknown key "colour"; known: provider, secrets, options, split, replay_guard, events, unhandled, forward, drop_headers, allow, rate, max_body, tolerance, expect_every, alert_refused, signature, secret, event, retries
+hookyard.yaml:5: source "stripe": unknown key "colour"; known: provider, secrets, options, split, replay_guard, events, unhandled, forward, retry, drop_headers, allow, rate, max_body, tolerance, expect_every, alert_refused, signature, secret, event, retries
 hookyard.yaml:6: four
 hookyard.yaml:9: six
 hookyard.yaml:9: five
@@ -180,8 +180,8 @@ func TestSourceAndRetryByName(t *testing.T) {
 	require.Equal(t, "y", s.Provider)
 	_, ok = c.Source("c")
 	require.False(t, ok)
-	require.Equal(t, 5, c.Retry["A"].Attempts)
-	require.Equal(t, 12, c.DefaultRetry.Attempts)
+	require.Equal(t, 5, c.Retry.ByActivity["A"].Attempts)
+	require.Equal(t, 40, c.Retry.Default.Attempts)
 }
 
 // The provider package decodes raw mappings strictly.

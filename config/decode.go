@@ -13,10 +13,11 @@ import (
 // the way. A value that is a mistake leaves its default in place, so that one
 // cause is reported once.
 type decoder struct {
-	file, dir string
-	opts      Options
-	mistakes  Mistakes
-	watched   []value // what only makes sense where somebody is told
+	file, dir     string
+	opts          Options
+	mistakes      Mistakes
+	sourceRetries []sourceRetry
+	watched       []value // what only makes sense where somebody is told
 }
 
 // maxMistakes is how many are reported. Nobody reads more, and each repeats the

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"math"
 	"net"
 	"regexp"
@@ -30,7 +31,7 @@ func (d *decoder) config(v value) *Config {
 		{"temporal", d.temporal(&c.Temporal)},
 		{"park_for", d.duration(&c.ParkFor)},
 		{"sources", d.sources(&c.Sources)},
-		{"retry", d.retry(c)},
+		{"retry", d.retry(&c.Retry)},
 		{"alerts", d.alerts(&c.Alerts)},
 		{"log", d.log(&c.Log)},
 		{"app", d.app(&c.App)},
@@ -41,6 +42,7 @@ func (d *decoder) config(v value) *Config {
 	if _, ok := has["app"]; has != nil && !ok && c.App != nil {
 		d.appAbsent(v, c.App)
 	}
+	d.retriesOfSources(c)
 	if _, ok := has["alerts"]; !ok {
 		for _, watched := range d.watched {
 			d.mistake(watched, "nobody to tell; add alerts: {to: [env:ALERT_URL]}")
@@ -176,6 +178,7 @@ func (d *decoder) source(v value) Source {
 		{"events", d.strings(&s.Events, `patterns such as "invoice.*"`, "leave it out to take every type")},
 		{"unhandled", d.unhandled(&s.Unhandled)},
 		{"forward", d.forward(&s.Forward)},
+		{"retry", d.retryOf(s.Name)},
 		{"drop_headers", d.headers(&s.DropHeaders, "leave it out to keep what is no secret")},
 		{"allow", d.prefixes(&s.Allow, "leave it out to let any address send")},
 		{"rate", d.rate(&s.Rate)},
@@ -299,11 +302,10 @@ func (d *decoder) unhandled(to *event.Unhandled) func(value) {
 
 func (d *decoder) forward(to **Forward) func(value) {
 	return func(v value) {
-		f := forwardDefaults()
+		var f Forward
 		has := d.fields(v, []field{
 			{"url", d.url(&f.URL)},
 			{"secret", d.secret(&f.Secret)},
-			{"timeout", d.duration(&f.Timeout)},
 			{"headers", d.headers(&f.Headers, "leave it out to send none along")},
 		})
 		if has == nil {
@@ -399,23 +401,80 @@ func (d *decoder) raw(to **yaml.Node, want string) func(value) {
 	}
 }
 
-// retry reads the default first, wherever it stands, as the other entries
-// start from it.
-func (d *decoder) retry(c *Config) func(value) {
-	return func(v value) {
-		entries, _ := d.entries(v, "a mapping from Activity names to retries")
-		for _, entry := range entries {
-			if entry.name() == "default" {
-				c.DefaultRetry = d.retryEntry(entry, c.DefaultRetry)
-			}
-		}
-		c.Retry = map[string]Retry{}
-		for _, entry := range entries {
-			if entry.name() != "default" {
-				c.Retry[entry.name()] = d.retryEntry(entry, c.DefaultRetry)
+// retry reads entries by Activity. Each takes what it does not say from the
+// default, wherever that stands.
+func (d *decoder) retry(to *Retries) func(value) {
+	return func(v value) { *to = d.retries(v, *to) }
+}
+
+// sourceRetry is a source's own retry, which is read once the file's is known.
+type sourceRetry struct {
+	source string
+	at     value
+}
+
+// retryOf notes a source's own retry.
+func (d *decoder) retryOf(source string) func(value) {
+	return func(v value) { d.sourceRetries = append(d.sourceRetries, sourceRetry{source, v}) }
+}
+
+// retriesOfSources reads the sources' own retries.
+func (d *decoder) retriesOfSources(c *Config) {
+	for _, own := range d.sourceRetries {
+		retries := d.retries(own.at, c.Retry)
+		for i := range c.Sources {
+			if c.Sources[i].Name == own.source {
+				c.Sources[i].Retry = &retries
 			}
 		}
 	}
+}
+
+// retries reads entries on top of others. What an entry does not say comes
+// from, the nearest first: the default beside it, the entry of that Activity
+// below, the default below.
+func (d *decoder) retries(v value, below Retries) Retries {
+	entries, _ := d.entries(v, "a mapping from Activity names to retries")
+	r := Retries{Default: below.Default, ByActivity: maps.Clone(below.ByActivity)}
+	if r.ByActivity == nil {
+		r.ByActivity = map[string]Retry{}
+	}
+	for _, entry := range entries {
+		if entry.name() != "default" {
+			continue
+		}
+		if r.Default = d.retryEntry(entry, r.Default); r.Default.First == FirstLocal {
+			d.mistake(entry, "first: local is said of one Activity at a time, of those whose outside system answers fast")
+			r.Default.First = FirstQueue
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.ByActivity)) {
+			retry := r.ByActivity[name]
+			r.ByActivity[name] = d.again(entry, retry)
+			if !slices.ContainsFunc(entries, func(own value) bool { return own.name() == name }) {
+				d.checkFirst(entry, name, r.ByActivity[name])
+			}
+		}
+	}
+	for _, entry := range entries {
+		if entry.name() == "default" {
+			continue
+		}
+		base, named := r.ByActivity[entry.name()]
+		if !named {
+			base = r.Default
+		}
+		r.ByActivity[entry.name()] = d.retryEntry(entry, base)
+		d.checkFirst(entry, entry.name(), r.ByActivity[entry.name()])
+	}
+	return r
+}
+
+// again reads an entry that was read before, and so reports no mistakes.
+func (d *decoder) again(entry value, base Retry) Retry {
+	before := len(d.mistakes)
+	base = d.retryEntry(entry, base)
+	d.mistakes = d.mistakes[:before]
+	return base
 }
 
 func (d *decoder) retryEntry(v value, r Retry) Retry {
@@ -435,6 +494,7 @@ func (d *decoder) retryEntry(v value, r Retry) Retry {
 		{"max", d.duration(&r.Max)},
 		{"attempts", d.attempts(&r.Attempts)},
 		{"timeout", d.duration(&r.Timeout)},
+		{"first", d.first(&r.First)},
 	})
 	if len(d.mistakes) > before {
 		return r
@@ -447,6 +507,28 @@ func (d *decoder) retryEntry(v value, r Retry) Retry {
 		d.report(at.line, v.keys, "max %s is less than initial %s; raise max or lower initial", r.Max, r.Initial)
 	}
 	return r
+}
+
+// checkFirst finds a first attempt that a Workflow Task has no room for.
+func (d *decoder) checkFirst(entry value, activity string, r Retry) {
+	if r.First == FirstLocal && r.Timeout > event.LocalWithin {
+		d.mistake(entry, "the first attempt of %s is local, and a timeout of %s is too long for that: it holds the Workflow Task meanwhile; give %s timeout: %s at most, or first: queue",
+			activity, r.Timeout, activity, event.LocalWithin)
+	}
+}
+
+func (d *decoder) first(to *First) func(value) {
+	return func(v value) {
+		const want = "local, where the Workflow runs, or queue"
+		text, ok := d.text(v, want)
+		switch {
+		case !ok:
+		case First(text) == FirstLocal, First(text) == FirstQueue:
+			*to = First(text)
+		default:
+			d.mistake(v, "want %s, found %s", want, quote(text))
+		}
+	}
 }
 
 func (d *decoder) attempts(to *int) func(value) {

@@ -55,6 +55,11 @@ type Event struct {
 	Held bool `json:"held,omitempty"`
 }
 
+// LocalWithin is the longest timeout of a step whose first attempt is made where
+// the Workflow runs. A Workflow Task may take 10 s by itself, so an attempt that
+// fits into it needs no heartbeat.
+const LocalWithin = 5 * time.Second
+
 // Unhandled is what becomes of an Event whose type no Workflow handles.
 type Unhandled string
 

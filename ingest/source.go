@@ -25,6 +25,7 @@ type Source struct {
 	name      string
 	events    []string // patterns of the wanted types; empty for all
 	unhandled event.Unhandled
+	local     []string       // Activities, see event.Event.Local
 	allow     []netip.Prefix // empty for everybody
 	limiter   *rate.Limiter  // nil for no limit
 	maxBody   int64          // bytes
@@ -115,6 +116,7 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 		name:      declared.Name,
 		events:    declared.Events,
 		unhandled: declared.Unhandled,
+		local:     cfg.RetriesOf(declared).Local(),
 		allow:     declared.Allow,
 		limiter:   limiter(declared.Rate),
 		maxBody:   declared.MaxBody,
@@ -174,6 +176,7 @@ func (s *Source) event(d *provider.Delivery) event.Event {
 		Headers:        headers,
 		HeadersLeftOut: leftOut,
 		Unhandled:      s.unhandled,
+		Local:          s.local,
 	}
 }
 

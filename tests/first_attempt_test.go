@@ -15,8 +15,11 @@ import (
 	"github.com/hookyard/hookyard/tests/peers"
 )
 
-// quick has steps make their first attempt within the Workflow Task.
-const quick = "retry: {default: {initial: 1s, backoff: 1, attempts: 3, timeout: 5s}}\n"
+// local has both steps make their first attempt where the Workflow runs.
+const (
+	local = "timeout: 5s, first: local"
+	quick = "retry: {default: {initial: 1s, backoff: 1, attempts: 3}, RecordPayment: {" + local + "}, SendReceipt: {" + local + "}}\n"
+)
 
 // TestFirstAttempt is an event whose steps all succeed at once.
 func TestFirstAttempt(t *testing.T) {
@@ -51,24 +54,24 @@ func TestFirstAttemptThenParked(t *testing.T) {
 	require.Empty(t, cmp.Diff(map[string]int{"RecordPayment": 1, "SendReceipt": 2}, s.attemptedLocally("stripe:evt_1")), "the step that is resumed begins as any other")
 }
 
-// TestTimeoutChanged has runs parked under one config resumed under another,
-// in which their steps are no longer short, or have become so.
-func TestTimeoutChanged(t *testing.T) {
+// TestFirstChanged has runs parked under one config resumed under another, in
+// which their steps make their first attempts elsewhere.
+func TestFirstChanged(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string][2]string{
-		"short to long": {"timeout: 5s", "timeout: 30s"},
-		"long to short": {"timeout: 30s", "timeout: 5s"},
+		"local to queue": {local, "timeout: 30s"},
+		"queue to local": {"timeout: 30s", local},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startSystem(t, startTemporal(t, ""), mailedSource+strings.Replace(quick, "timeout: 5s", change[0], 1))
+			s := startSystem(t, startTemporal(t, ""), mailedSource+strings.ReplaceAll(quick, local, change[0]))
 			s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
 			s.parked("stripe:evt_1")
 
 			_ = s.Stop(syscall.SIGKILL)
 			config, err := os.ReadFile(s.config())
 			require.NoError(t, err)
-			changed := strings.Replace(string(config), change[0], change[1], 1)
+			changed := strings.ReplaceAll(string(config), change[0], change[1])
 			require.NotEqual(t, string(config), changed)
 			require.NoError(t, os.WriteFile(s.config(), []byte(changed), 0o600))
 			peers.NewMailServerAt(t, s.smtp, nil)

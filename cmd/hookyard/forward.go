@@ -22,7 +22,7 @@ func forwardTargets(cfg *config.Config) (map[string]forward.Target, error) {
 		if err != nil {
 			return nil, fmt.Errorf("source %q: forward: %w", source.Name, err)
 		}
-		targets[source.Name] = forward.Target{URL: source.Forward.URL, Timeout: source.Forward.Timeout, Sign: sign}
+		targets[source.Name] = forward.Target{URL: source.Forward.URL, Headers: source.Forward.Headers, Sign: sign}
 	}
 	return targets, nil
 }

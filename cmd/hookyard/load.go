@@ -76,9 +76,19 @@ func examine(path string, env environment, skipSecrets bool) (*setting, config.M
 
 // checkRetry finds policies for Activities that the program does not have.
 func checkRetry(cfg *config.Config, known []string) (mistakes []config.Mistake) {
-	for name := range cfg.Retry {
+	for name := range cfg.Retry.ByActivity {
 		if !slices.Contains(known, name) {
 			mistakes = append(mistakes, cfg.Mistake("retry."+name, "retry: there is no Activity %q%s", name, config.Suggest(name, known)))
+		}
+	}
+	for _, s := range cfg.Sources {
+		if s.Retry == nil {
+			continue
+		}
+		for name := range s.Retry.ByActivity {
+			if _, all := cfg.Retry.ByActivity[name]; !all && !slices.Contains(known, name) {
+				mistakes = append(mistakes, cfg.Mistake("sources."+s.Name+".retry."+name, "source %q: retry: there is no Activity %q%s", s.Name, name, config.Suggest(name, known)))
+			}
 		}
 	}
 	return mistakes
@@ -99,11 +109,21 @@ func checkForward(cfg *config.Config) (mistakes []config.Mistake) {
 
 // policies are the config's Retry Policies as the worker takes them.
 func policies(cfg *config.Config) worker.PolicySet {
-	p := worker.PolicySet{Entries: worker.Entries{Default: policy(cfg.DefaultRetry), ByActivity: map[string]worker.Policy{}}}
-	for name, retry := range cfg.Retry {
-		p.ByActivity[name] = policy(retry)
+	p := worker.PolicySet{Entries: entries(cfg.Retry), BySource: map[string]worker.Entries{}}
+	for _, s := range cfg.Sources {
+		if s.Retry != nil {
+			p.BySource[s.Name] = entries(*s.Retry)
+		}
 	}
 	return p
+}
+
+func entries(r config.Retries) worker.Entries {
+	e := worker.Entries{Default: policy(r.Default), ByActivity: map[string]worker.Policy{}}
+	for name, retry := range r.ByActivity {
+		e.ByActivity[name] = policy(retry)
+	}
+	return e
 }
 
 // findConfig returns the file to read: the one that was named, else the one in

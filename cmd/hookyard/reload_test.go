@@ -125,7 +125,7 @@ retry: {default: {attempts: 3}}
 		require.NoError(t, r.reload(t.Context()))
 		now := r.now.get().Config
 		require.Equal(t, "https://hooks.example.com", now.PublicURL)
-		require.Equal(t, 3, now.DefaultRetry.Attempts)
+		require.Equal(t, 3, now.Retry.Default.Attempts)
 	}
 	for _, key := range []string{"listen", "admin", "temporal", "park_for"} {
 		require.Equal(t, 2, strings.Count(r.log.String(), "key="+key+"\n"), key)

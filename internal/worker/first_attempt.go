@@ -15,11 +15,6 @@ import (
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
-// LocalWithin is the longest timeout of a step whose first attempt is made
-// where the Workflow runs. A Workflow Task may take 10 s by itself, so an
-// attempt that fits into it needs no heartbeat.
-const LocalWithin = 5 * time.Second
-
 // firstAttempt makes the first attempt of the steps that the event names as a
 // local Activity: it runs where the Workflow runs, and one write stores its
 // result together with what the Workflow does next, in place of three.
@@ -88,7 +83,7 @@ func (o *firstAttempt) here(ctx workflow.Context, activityType string, options w
 // short reports whether a step fits into a Workflow Task and asks for nothing
 // that a local Activity does not have.
 func short(ctx workflow.Context, o workflow.ActivityOptions) bool {
-	return o.StartToCloseTimeout > 0 && o.StartToCloseTimeout <= LocalWithin &&
+	return o.StartToCloseTimeout > 0 && o.StartToCloseTimeout <= event.LocalWithin &&
 		o.ScheduleToCloseTimeout == 0 && o.ScheduleToStartTimeout == 0 && o.HeartbeatTimeout == 0 &&
 		(o.TaskQueue == "" || o.TaskQueue == workflow.GetInfo(ctx).TaskQueueName)
 }
@@ -99,7 +94,7 @@ func short(ctx workflow.Context, o workflow.ActivityOptions) bool {
 func local(ctx workflow.Context, activityType string, o workflow.ActivityOptions) workflow.Context {
 	timeout := o.StartToCloseTimeout
 	if timeout <= 0 {
-		timeout = LocalWithin
+		timeout = event.LocalWithin
 	}
 	summary := "first attempt of " + parking.Code(activityType) + ", made where the Workflow runs"
 	if o.Summary != "" {

@@ -62,7 +62,7 @@ func attempts(t *testing.T, o workflow.ActivityOptions, answers ...error) ([]att
 // shortStep are the options of a step that is attempted locally.
 func shortStep() workflow.ActivityOptions {
 	return workflow.ActivityOptions{
-		StartToCloseTimeout: worker.LocalWithin,
+		StartToCloseTimeout: event.LocalWithin,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 3 * time.Second, BackoffCoefficient: 2, MaximumAttempts: 3},
 	}
 }
@@ -70,7 +70,7 @@ func shortStep() workflow.ActivityOptions {
 func TestFirstAttempt(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*workflow.ActivityOptions){
-		"a long timeout":           func(o *workflow.ActivityOptions) { o.StartToCloseTimeout = worker.LocalWithin + 1 },
+		"a long timeout":           func(o *workflow.ActivityOptions) { o.StartToCloseTimeout = event.LocalWithin + 1 },
 		"a limit of all attempts":  func(o *workflow.ActivityOptions) { o.ScheduleToCloseTimeout = time.Second },
 		"a heartbeat":              func(o *workflow.ActivityOptions) { o.HeartbeatTimeout = time.Second },
 		"a Task Queue of its own":  func(o *workflow.ActivityOptions) { o.TaskQueue = "mail" },

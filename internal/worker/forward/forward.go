@@ -35,11 +35,11 @@ type Target struct {
 	// URL is where events are POSTed, http or https. It may carry a user and
 	// a password, which are sent as basic authentication.
 	URL string
-	// Timeout bounds one request; if zero, the Activity's own timeout does.
-	Timeout time.Duration
-	// Sign adds the headers that prove who sent the body. The id is the
-	// Event's Workflow Id, the same in every attempt; the time is that of
-	// this attempt. If nil, requests are not signed. Its error is shown to
+	// Headers are patterns of the Event's headers that are sent along, such
+	// as "X-Shopify-*".
+	Headers []string
+	// Sign adds the headers that prove who sent the body. The id is that of
+	// MessageID, the same in every attempt; the time is that of this attempt. If nil, requests are not signed. Its error is shown to
 	// people, so it must not hold the secret.
 	Sign func(h http.Header, id string, at time.Time, body []byte) error
 }
@@ -52,6 +52,7 @@ type Target struct {
 //	Hookyard-Source      the Event's source
 //	Hookyard-Event-Type  the Event's type, percent-encoded where it is not
 //	                     visible ASCII; not sent where it has none
+//	Target.Headers       as the Event keeps them, less those that are named here
 //	Hookyard-Attempt     1 for the first attempt, counted up from there; it
 //	                     starts anew when the step is resumed, and after an
 //	                     attempt within the Workflow Task
@@ -65,6 +66,8 @@ type Target struct {
 // Permanent are NotConfigured (no usable target, or one that cannot sign),
 // BadPayload, and Refused (a redirect, or a 4xx other than 408, 425 and 429).
 // Everything else is Unavailable, and Retry-After is obeyed for up to an hour.
+// A request may take as long as the Activity's attempt, less the time that it
+// takes to say so.
 func (f *Activities) ForwardEvent(ctx context.Context, ev event.Event, payload converter.RawValue) error {
 	if f == nil {
 		f = &Activities{}
@@ -91,7 +94,7 @@ func (f *Activities) ForwardEvent(ctx context.Context, ev event.Event, payload c
 	if f.Now != nil {
 		now = f.Now
 	}
-	header := http.Header{}
+	header := passedOn(ev, target.Headers)
 	header.Set("Content-Type", contentType(ev.ContentType, isJSON))
 	header.Set("Idempotency-Key", escaped(ev.Key("Forward")))
 	header.Set("Hookyard-Source", escaped(ev.Source))
@@ -102,18 +105,58 @@ func (f *Activities) ForwardEvent(ctx context.Context, ev event.Event, payload c
 		header.Set("Hookyard-Attempt", strconv.Itoa(int(activity.GetInfo(ctx).Attempt)))
 	}
 	if target.Sign != nil {
-		if err := target.Sign(header, ev.WorkflowID(), now(), body); err != nil {
+		if err := target.Sign(header, MessageID(ev), now(), body); err != nil {
 			return failure.Permanent(failure.TypeNotConfigured, "cannot sign for source %q: %v", ev.Source, err)
 		}
 	}
 
-	if target.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, target.Timeout)
-		defer cancel()
-	}
+	ctx, cancel := beforeTheEnd(ctx)
+	defer cancel()
 	return post(ctx, f.HTTP, to, header, body, now())
 }
+
+// beforeTheEnd returns a context that ends a tenth before the attempt does, and
+// at most a second, so that the error says that there was no answer in time.
+func beforeTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-min(time.Second, time.Until(end)/10)))
+}
+
+// MessageID returns the id under which an Event is forwarded: its Workflow Id,
+// with "." written as "%2E". Standard Webhooks signs "<id>.<time>.<body>", so a
+// dot in the id would let one signature fit two messages.
+func MessageID(ev event.Event) string {
+	return strings.NewReplacer("%", "%25", ".", "%2E").Replace(ev.WorkflowID())
+}
+
+// ours are patterns of the headers that a request says of itself. A sender, whose
+// headers nobody has signed, must not say them in its place.
+func ours() []string {
+	return []string{"hookyard-*", "webhook-*", "idempotency-key", "authorization", "content-*", "user-agent", "host", "accept-encoding", "transfer-encoding", "connection"}
+}
+
+// passedOn returns the Event's headers that fit the patterns.
+func passedOn(ev event.Event, patterns []string) http.Header {
+	header := http.Header{}
+	for name, values := range ev.Headers {
+		fits := func(pattern string) bool { return event.Match(strings.ToLower(pattern), strings.ToLower(name)) }
+		if !slices.ContainsFunc(patterns, fits) || slices.ContainsFunc(ours(), fits) {
+			continue
+		}
+		for _, value := range values {
+			if !strings.ContainsFunc(value, control) {
+				header.Add(name, value)
+			}
+		}
+	}
+	return header
+}
+
+// control reports what no header may hold.
+func control(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // plainBytes returns what the edge took in, and whether it was kept as JSON.
 // A payload in any other encoding is not what the provider sent: a codec that
@@ -134,7 +177,6 @@ func plainBytes(v converter.RawValue) (body []byte, isJSON bool, err error) {
 // contentType returns the delivery's Content-Type, or a default where it has
 // none that can be sent.
 func contentType(received string, isJSON bool) string {
-	control := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 	switch {
 	case received != "" && !strings.ContainsFunc(received, control):
 		return received

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,58 @@ func TestForwardHeaders(t *testing.T) {
 	require.NoError(t, run(t, forwardTo(plain.URL).ForwardEvent, ev, raw("json/plain", []byte("{}"))))
 	req, _ = plain.Only(t)
 	require.NotContains(t, req.Header, "Hookyard-Event-Type")
+}
+
+// TestForwardID has ids with a dot signed without one, each under its own.
+func TestForwardID(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, id := range []string{"a.b", "a..b", "a%2Eb", "ab", "a.1700000000.{}", "sha256-x"} {
+		got := forward.MessageID(event.Event{Source: "acme.eu", ID: id})
+		require.NotContains(t, got, ".")
+		require.Empty(t, seen[got], "two events under one id")
+		seen[got] = id
+	}
+	require.Equal(t, "acme:msg_1", forward.MessageID(event.Event{Source: "acme", ID: "msg_1"}), "an id without a dot stays as it is")
+}
+
+// TestForwardsHeaders passes on what the source lists, and nothing that a
+// request says of itself.
+func TestForwardsHeaders(t *testing.T) {
+	t.Parallel()
+	ev := acme()
+	ev.Type = ""
+	ev.Headers = event.Headers{
+		"X-Shopify-Shop-Domain": {"shop.example.com"}, "X-Shopify-Topic": {"a", "b"}, "X-Other": {"o"}, "X-Evil": {"a\r\nX: 1"},
+		"Hookyard-Event-Type": {"forged"}, "Webhook-Signature": {"forged"}, "Webhook-Id": {"forged"}, "Idempotency-Key": {"forged"},
+		"Content-Type": {"forged"}, "Content-Encoding": {"gzip"}, "User-Agent": {"forged"}, "Authorization": {"forged"},
+	}
+	for name, tt := range map[string]struct {
+		patterns []string
+		sent     []string
+	}{
+		"none":    {nil, nil},
+		"a few":   {[]string{"X-Shopify-*"}, []string{"X-Shopify-Shop-Domain", "X-Shopify-Topic"}},
+		"all":     {[]string{"*"}, []string{"X-Shopify-Shop-Domain", "X-Shopify-Topic", "X-Other"}},
+		"by case": {[]string{"x-OTHER"}, []string{"X-Other"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := peers.NewInbox(t, peers.Accept)
+			f := &forward.Activities{}
+			f.Targets.Store(&map[string]forward.Target{"acme": {URL: in.URL, Headers: tt.patterns}})
+			require.NoError(t, run(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
+			req, _ := in.Only(t)
+			for header, values := range ev.Headers {
+				if slices.Contains(tt.sent, header) {
+					require.Equal(t, values, req.Header[header])
+					continue
+				}
+				require.NotContains(t, strings.Join(req.Header[header], " "), "forged", header)
+				require.NotContains(t, req.Header[header], values[0], header)
+			}
+		})
+	}
 }
 
 func TestForwardOutcomes(t *testing.T) {
@@ -214,8 +267,9 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := forwardTo(tt.url)
-			f.Targets.Store(&map[string]forward.Target{"acme": {URL: tt.url, Timeout: 100 * time.Millisecond}})
-			failure := requireFailure(t, run(t, f.ForwardEvent, acme(), raw("json/plain", nil)), failure.TypeUnavailable)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			failure := requireFailure(t, f.ForwardEvent(ctx, acme(), raw("json/plain", nil)), failure.TypeUnavailable)
 			require.Contains(t, failure.Message(), tt.says)
 			require.NotContains(t, failure.Message(), "secret")
 		})

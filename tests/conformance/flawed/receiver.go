@@ -102,7 +102,7 @@ func (r receiver) serveWorker(ctx context.Context) error {
 	}
 	forwarding.Targets.Store(&targets)
 
-	retry := r.config.DefaultRetry
+	retry := r.config.Retry.Default
 	policies := worker.NewPolicies(worker.PolicySet{Entries: worker.Entries{Default: worker.Policy{
 		Timeout: retry.Timeout,
 		Retry:   temporal.RetryPolicy{InitialInterval: retry.Initial, BackoffCoefficient: retry.Backoff, MaximumInterval: retry.Max},
