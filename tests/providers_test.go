@@ -29,6 +29,7 @@ import (
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/tests/harness/vectors"
 )
 
 // TestOwnProvider adds the provider that docs/providers.md describes, by that
@@ -145,28 +146,8 @@ func bound(t *testing.T, name string, b provider.Binding) *provider.Receiver {
 	return r
 }
 
-// edgeVector is one signed request with a known answer.
-type edgeVector struct {
-	ID, Provider, Scheme, Kind, Method, URL string
-	Headers                                 map[string]string
-	Body, Secret                            string
-	PublicKey                               string `json:"public_key"`
-	CertPEM                                 string `json:"cert_pem"`
-	Options                                 map[string]any
-	NowUnix                                 int64 `json:"now_unix"`
-	ToleranceS                              int64 `json:"tolerance_s"`
-	Expect                                  string
-	StrictExpect                            string  `json:"strict_expect"`
-	EventID                                 *string `json:"event_id"`
-	Response                                *struct {
-		Status   int
-		Headers  map[string]string
-		Body     *string
-		BodyJSON json.RawMessage `json:"body_json"`
-	}
-}
-
-func (v edgeVector) accept() bool { return cmp.Or(v.StrictExpect, v.Expect) == "accept" }
+// edgeVector is a vector that goes through the edge.
+type edgeVector struct{ vectors.Vector }
 
 // TestVectorsThroughEdge posts every signed request with a known answer to the
 // edge, whose clock stands at the time of the request and which starts
@@ -174,16 +155,12 @@ func (v edgeVector) accept() bool { return cmp.Or(v.StrictExpect, v.Expect) == "
 // another URL than the edge has; if it is a good one it is signed anew.
 func TestVectorsThroughEdge(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../ingest/provider/testdata/vectors.json")
-	require.NoError(t, err)
-	var vectors []edgeVector
-	require.NoError(t, json.Unmarshal(text, &vectors))
 	s := newSystem(t, startTemporal(t, ""), stripeSource)
 
-	for i, v := range vectors {
+	for i, v := range vectors.Read(t) {
 		t.Run(v.ID, func(t *testing.T) {
 			t.Parallel()
-			v.through(t, s.client, fmt.Sprintf("v%d", i))
+			edgeVector{v}.through(t, s.client, fmt.Sprintf("v%d", i))
 		})
 	}
 }
@@ -208,7 +185,7 @@ func (v edgeVector) through(t *testing.T, c client.Client, name string) {
 		d.Header.Set(name, value)
 	}
 	if source.Provider.SignsURL() && v.Kind == "signature" {
-		if !v.accept() {
+		if !v.Accept() {
 			t.Skip("it is refused for its URL already")
 		}
 		require.NoError(t, source.Provider.Sign(d))
@@ -220,8 +197,12 @@ func (v edgeVector) through(t *testing.T, c client.Client, name string) {
 	switch {
 	case v.Response != nil:
 		v.requireResponse(t, got)
-	case !v.accept():
-		require.Equal(t, http.StatusUnauthorized, got.code, got.body)
+	case !v.Accept():
+		want := http.StatusUnauthorized
+		if refused := source.Provider.Refused(); refused != nil {
+			want = refused.Status
+		}
+		require.Equal(t, want, got.code, got.body)
 	default:
 		requireStarted(t, c, source, name, d, got)
 	}
@@ -242,7 +223,7 @@ func (v edgeVector) target(t *testing.T, name string) string {
 func (v edgeVector) source(t *testing.T, name string) *ingest.Source {
 	// Some handshakes come before there is a secret.
 	held := cmp.Or(v.PublicKey, v.Secret, strings.Repeat("00", 32))
-	declared := map[string]any{"provider": cmp.Or(v.Scheme, v.Provider), "secrets": []string{"env:HELD"}}
+	declared := map[string]any{"provider": v.Name(), "secrets": []string{"env:HELD"}}
 	if v.Provider == "convoy" {
 		declared["provider"], declared["signature"] = "hmac", v.convoy()
 	} else if options := v.givenOptions(); len(options) > 0 {

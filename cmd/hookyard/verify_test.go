@@ -5,48 +5,15 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness/vectors"
 )
-
-// vector is one of the signed requests with known answers.
-type vector struct {
-	ID           string
-	URL, Body    string
-	Headers      map[string]string
-	Secret       string
-	CertPEM      string `json:"cert_pem"`
-	NowUnix      int64  `json:"now_unix"`
-	Expect       string
-	StrictExpect string  `json:"strict_expect"` // wins over Expect
-	EventID      *string `json:"event_id"`
-	EventType    *string `json:"event_type"`
-	Response     *struct {
-		Status   int
-		Headers  map[string]string
-		Body     *string
-		BodyJSON json.RawMessage `json:"body_json"`
-	}
-}
-
-func (v vector) accept() bool {
-	if v.StrictExpect != "" {
-		return v.StrictExpect == "accept"
-	}
-	return v.Expect == "accept"
-}
-
-func readVectors(t *testing.T) []json.RawMessage {
-	text, err := os.ReadFile("../../ingest/provider/testdata/vectors.json")
-	require.NoError(t, err)
-	var lines []json.RawMessage
-	require.NoError(t, json.Unmarshal(text, &lines))
-	require.NotEmpty(t, lines)
-	return lines
-}
 
 // verifyJSON answers the lines, as `hookyard verify --json` does.
 func verifyJSON(t *testing.T, lines string, args ...string) []verdictLine {
@@ -66,28 +33,25 @@ func verifyJSON(t *testing.T, lines string, args ...string) []verdictLine {
 // `verify --json`, as it stands in the file.
 func TestVerifyVectors(t *testing.T) {
 	t.Parallel()
-	lines := readVectors(t)
+	all := vectors.Read(t)
 	var in bytes.Buffer
-	for _, line := range lines {
-		require.NoError(t, json.Compact(&in, line))
-		in.WriteByte('\n')
+	for _, v := range all {
+		in.Write(append(v.Line, '\n'))
 	}
 	answers := verifyJSON(t, in.String())
-	require.Len(t, answers, len(lines))
+	require.Len(t, answers, len(all))
 
-	for i, line := range lines {
-		var v vector
-		require.NoError(t, json.Unmarshal(line, &v))
+	for i, v := range all {
 		t.Run(v.ID, func(t *testing.T) {
 			t.Parallel()
 			a := answers[i]
 			require.JSONEq(t, `"`+v.ID+`"`, string(a.ID))
 			require.NotEqual(t, badLine, a.Reason, a.Because)
-			require.Equal(t, v.accept(), a.Accept, a.Because)
+			require.Equal(t, v.Accept(), a.Accept, a.Because)
 			if v.Secret != "" {
 				require.NotContains(t, a.Because, v.Secret)
 			}
-			if v.accept() {
+			if v.Accept() {
 				requireNamed(t, v, a)
 			} else {
 				require.NotEmpty(t, a.Reason)
@@ -100,7 +64,7 @@ func TestVerifyVectors(t *testing.T) {
 
 // requireNamed compares what the case says of the event; where it says
 // nothing, the provider sends nothing that the case's source knew of.
-func requireNamed(t *testing.T, v vector, a verdictLine) {
+func requireNamed(t *testing.T, v vectors.Vector, a verdictLine) {
 	if v.EventID != nil {
 		require.NotNil(t, a.EventID, a.Because)
 		require.Equal(t, *v.EventID, *a.EventID)
@@ -111,7 +75,7 @@ func requireNamed(t *testing.T, v vector, a verdictLine) {
 	}
 }
 
-func requireAnswered(t *testing.T, v vector, a verdictLine) {
+func requireAnswered(t *testing.T, v vectors.Vector, a verdictLine) {
 	want := v.Response
 	if want == nil {
 		return
@@ -202,12 +166,10 @@ func TestVerifyBadLines(t *testing.T) {
 // line, as nothing is fetched.
 func TestVerifyCertificate(t *testing.T) {
 	t.Parallel()
-	var v vector
-	for _, line := range readVectors(t) {
-		if strings.Contains(string(line), `"paypal/real"`) {
-			require.NoError(t, json.Unmarshal(line, &v))
-		}
-	}
+	all := vectors.Read(t)
+	i := slices.IndexFunc(all, func(v vectors.Vector) bool { return strings.Contains(string(v.Line), `"paypal/real"`) })
+	require.GreaterOrEqual(t, i, 0)
+	v := all[i]
 	require.NotEmpty(t, v.CertPEM)
 	request := "POST / HTTP/1.1\nHost: example.com\n"
 	for name, value := range v.Headers {

@@ -45,8 +45,8 @@ func TestCases(t *testing.T) {
 		groups := map[string][]string{}
 		for _, c := range readCases(t, file) {
 			t.Run(c.ID, func(t *testing.T) {
-				p, known := catalog.Lookup(c.provider())
-				require.True(t, known, "there is no provider %q", c.provider())
+				p, known := catalog.Lookup(c.Name())
+				require.True(t, known, "there is no provider %q", c.Name())
 				ids := c.judge(t, c.receiver(t, p))
 				switch c.Rule {
 				case "differ":
@@ -94,7 +94,7 @@ func (c deliveryCase) judge(t *testing.T, r *provider.Receiver) (ids []string) {
 			greeted = answer != nil
 		}
 	}
-	if !c.accept() {
+	if !c.Accept() {
 		require.True(t, err != nil && provider.Reason(err) != "" || greeted && answer.Refused, "it is accepted")
 		if c.Response != nil && greeted {
 			c.answered(t, answer)

@@ -2,11 +2,8 @@ package provider_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,44 +12,11 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/tests/harness/vectors"
 )
 
-// vector is one request with a known answer, made by a provider's own library,
-// test suite or documentation.
-type vector struct {
-	ID, Provider, Scheme, Kind, Method, URL string
-	Headers                                 map[string]string
-	Body, Secret                            string
-	PublicKey                               string `json:"public_key"`
-	CertPEM                                 string `json:"cert_pem"`
-	Options                                 map[string]any
-	NowUnix                                 int64 `json:"now_unix"`
-	ToleranceS                              int64 `json:"tolerance_s"`
-	Expect                                  string
-	StrictExpect                            string  `json:"strict_expect"`
-	EventID                                 *string `json:"event_id"`
-	EventType                               *string `json:"event_type"`
-	Response                                *struct {
-		Status   int
-		Headers  map[string]string
-		Body     *string
-		BodyJSON json.RawMessage `json:"body_json"`
-	}
-}
-
-func (v vector) provider() string {
-	if v.Scheme != "" {
-		return v.Scheme
-	}
-	return v.Provider
-}
-
-func (v vector) accept() bool {
-	if v.StrictExpect != "" {
-		return v.StrictExpect == "accept"
-	}
-	return v.Expect == "accept"
-}
+// vector is one request with a known answer.
+type vector struct{ vectors.Vector }
 
 func (v vector) delivery() *provider.Delivery {
 	h := http.Header{}
@@ -112,37 +76,28 @@ func (v vector) generic(t *testing.T, hmac *provider.Provider) *provider.Provide
 	return p
 }
 
-// readVectors reads all files of vectors.
-func readVectors(t testing.TB) []vector {
-	files, err := filepath.Glob("testdata/vectors*.json")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	var all []vector
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		require.NoError(t, err)
-		var vectors []vector
-		require.NoError(t, json.Unmarshal(data, &vectors), file)
-		all = append(all, vectors...)
+// readVectors reads all vectors.
+func readVectors(t testing.TB) (all []vector) {
+	for _, v := range vectors.Read(t) {
+		all = append(all, vector{v})
 	}
 	return all
 }
 
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	vectors := readVectors(t)
-	require.Greater(t, len(vectors), 200)
+	all := readVectors(t)
 	catalog, err := provider.Builtin()
 	require.NoError(t, err)
 	hmac, _ := catalog.Lookup("hmac")
-	for _, v := range vectors {
+	for _, v := range all {
 		t.Run(v.ID, func(t *testing.T) {
 			t.Parallel()
-			p, known := catalog.Lookup(v.provider())
+			p, known := catalog.Lookup(v.Name())
 			if v.Provider == "convoy" {
 				p, known = v.generic(t, hmac), true
 			}
-			require.True(t, known, "there is no provider %q", v.provider())
+			require.True(t, known, "there is no provider %q", v.Name())
 			v.play(t, v.receiver(t, p))
 		})
 	}
@@ -166,7 +121,7 @@ func (v vector) play(t *testing.T, r *provider.Receiver) {
 	if v.Response != nil {
 		v.answered(t, greeting)
 	}
-	if !v.accept() {
+	if !v.Accept() {
 		if err == nil {
 			require.NotNil(t, greeting)
 			require.True(t, greeting.Refused)
