@@ -14,8 +14,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tidwall/sjson"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/internal/worker/parking"
@@ -25,6 +28,7 @@ import (
 type amendOptions struct {
 	file    string
 	sets    []string
+	same    bool
 	by, why string
 }
 
@@ -36,7 +40,10 @@ func amendCommand(env environment) *cobra.Command {
 		Long: `Correct the payload of a parked run and start its Workflow over with it, under
 the same Workflow Id. Every step runs again, with the same idempotency keys.
 
-Without --file and --set, the payload is opened in $VISUAL or $EDITOR; JSON on
+--same starts over with the payload as it is: every step runs again, and nothing
+of what was resolved by hand is kept. It is the way out where that was wrong.
+
+Without --file, --set and --same, the payload is opened in $VISUAL or $EDITOR; JSON on
 one line is laid out over several, and becomes one line again. A payload that does not fit the Workflow is refused, and the run
 stays as it is.
 
@@ -48,8 +55,8 @@ not named stays as it is, byte for byte.`,
 		Example: "  hookyard amend stripe:evt_1\n  hookyard amend stripe:evt_1 --set data.object.customer_email=ada@example.com --why \"a typo\"",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.file != "" && len(o.sets) > 0 {
-				return usageError{errors.New("give either --file or --set")}
+			if (o.file != "" && len(o.sets) > 0) || (o.same && (o.file != "" || len(o.sets) > 0)) {
+				return usageError{errors.New("give one of --file, --set and --same")}
 			}
 			if err := checkSets(o.sets); err != nil {
 				return err
@@ -57,16 +64,17 @@ not named stays as it is, byte for byte.`,
 			return amend(cmd.Context(), env, o, args[0])
 		},
 	}
-	cmd.Flags().StringVar(&o.file, "file", "", "the corrected payload, byte for byte; - for standard input")
+	cmd.Flags().StringVar(&o.file, "file", "", "the corrected payload, byte for byte but for a line break at the end of JSON; - for standard input")
+	cmd.Flags().BoolVar(&o.same, "same", false, "start over with the payload as it is")
 	cmd.Flags().StringArrayVar(&o.sets, "set", nil, "PATH=VALUE: change one field; may be repeated")
 	byFlags(cmd, env, &o.by, &o.why)
 	return cmd
 }
 
 func amend(ctx context.Context, env environment, opts amendOptions, id string) error {
-	byEditor := opts.file == "" && len(opts.sets) == 0
+	byEditor := opts.file == "" && len(opts.sets) == 0 && !opts.same
 	if byEditor && !isTerminal(env.stdin) {
-		return usageError{errors.New("standard input is no terminal, so no editor can be opened; give --file or --set")}
+		return usageError{errors.New("standard input is no terminal, so no editor can be opened; give --file, --set or --same")}
 	}
 	o, err := newOperator(ctx, env)
 	if err != nil {
@@ -109,7 +117,7 @@ func amend(ctx context.Context, env environment, opts amendOptions, id string) e
 }
 
 // errUnchanged ends an amendment that amends nothing.
-var errUnchanged = errors.New("nothing changed: that is the payload that the run has; to try it again as it is, resume it")
+var errUnchanged = errors.New("nothing changed: that is the payload that the run has; to try it again as it is, resume it, or start it over with --same")
 
 // correct returns the payload that the flags ask for.
 func correct(env environment, opts amendOptions, current []byte) ([]byte, error) {
@@ -117,10 +125,12 @@ func correct(env environment, opts amendOptions, current []byte) ([]byte, error)
 		corrected []byte
 		err       error
 	)
-	switch opts.file {
-	case "":
+	switch {
+	case opts.same:
+		return current, nil
+	case opts.file == "":
 		corrected, err = setAll(current, opts.sets, env.stdout)
-	case "-":
+	case opts.file == "-":
 		corrected, err = io.ReadAll(env.stdin)
 	default:
 		corrected, err = os.ReadFile(opts.file)
@@ -128,20 +138,54 @@ func correct(env environment, opts amendOptions, current []byte) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	if bytes.Equal(corrected, current) {
+	if corrected = withoutLineBreak(corrected, current); bytes.Equal(corrected, current) {
 		return nil, errUnchanged
 	}
 	return corrected, nil
 }
 
+// withoutLineBreak cuts the line breaks that editors put at the end of a JSON
+// text, unless the payload before had one: they would make it base64.
+func withoutLineBreak(corrected, current []byte) []byte {
+	if !json.Valid(corrected) || bytes.HasSuffix(current, []byte("\n")) {
+		return corrected
+	}
+	return bytes.TrimRight(corrected, "\r\n")
+}
+
 // rejected is an amendment that the run did not take, with its reason.
 type rejected struct{ error }
+
+const (
+	// mostInput is what Temporal takes as the input of an Update, with room for
+	// what travels with it.
+	mostInput = 2<<20 - 16<<10
+	// mostAmended is what it takes as the input of a run.
+	mostAmended = config.MaxBodyLimit
+)
+
+// tooLarge returns what Temporal would say, after 20 s, about a payload that it
+// cannot take.
+func tooLarge(payload []byte, input any) error {
+	if len(payload) > mostAmended {
+		return fmt.Errorf("the payload has %d bytes, and Temporal stores %d at most", len(payload), mostAmended)
+	}
+	encoded, err := converter.GetDefaultDataConverter().ToPayloads(input)
+	if err != nil || proto.Size(encoded) <= mostInput {
+		return err
+	}
+	return fmt.Errorf("the payload of %d bytes is not JSON, so it is sent as base64, and no more than %d bytes of it fit; put it where the Workflow can fetch it, or discard the run and have the provider send the event again",
+		len(payload), mostInput/4*3)
+}
 
 // amend sends the payload and waits until the run has taken it or not.
 func (o *operator) amend(ctx context.Context, r eventRun, payload []byte) (said string, err error) {
 	input, err := amendment(payload, o.by, o.why)
 	if err != nil {
 		return "", err
+	}
+	if err := tooLarge(payload, input); err != nil {
+		return "", rejected{err}
 	}
 	const patience = 30 * time.Second
 	waiting, cancel := context.WithTimeout(ctx, patience)

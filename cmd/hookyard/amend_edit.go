@@ -79,6 +79,7 @@ func takeBack(edited, current []byte) ([]byte, error) {
 	if !bytes.HasSuffix(current, []byte("\n")) {
 		edited = bytes.TrimSuffix(edited, []byte("\n"))
 	}
+	edited = withoutLineBreak(edited, current)
 	if !json.Valid(current) {
 		return edited, nil
 	}

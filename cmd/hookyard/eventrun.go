@@ -23,6 +23,7 @@ type eventRun struct {
 	Started, Closed   time.Time      // Closed is zero in an open run
 	Steps             []parking.Step // the first steps that are parked, in the order in which they parked
 	More              int            // how many other steps are parked
+	TaskAttempt       int32          // of the Workflow Task; more than 1 where it keeps failing, 0 where that is not known
 }
 
 // newEventRun reads what Temporal says about a run. What is missing or cannot

@@ -156,6 +156,23 @@ func lastError(events []*historypb.HistoryEvent, step string) string {
 	return ""
 }
 
+// taskFailure returns why the Workflow Task failed last, "" where the history
+// does not say: the server writes down the first of several failures in a row.
+func taskFailure(events []*historypb.HistoryEvent) string {
+	for _, e := range slices.Backward(events) {
+		switch e.GetEventType() {
+		case enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+			return ""
+		case enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+			return e.GetWorkflowTaskFailedEventAttributes().GetFailure().GetMessage()
+		case enumspb.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+			return "the worker gave no answer in time: it may have died of it, or hang"
+		default:
+		}
+	}
+	return ""
+}
+
 // localAttempt is a first attempt that was made within a Workflow Task. What
 // becomes of it is a marker, and the marker's decision holds every other one
 // that was made in the same task.

@@ -87,7 +87,9 @@ func (o *operator) describe(ctx context.Context, id string) (eventRun, error) {
 	if err != nil {
 		return eventRun{}, fmt.Errorf("run %q: %w", id, err)
 	}
-	return newEventRun(described.GetWorkflowExecutionInfo()), nil
+	r := newEventRun(described.GetWorkflowExecutionInfo())
+	r.TaskAttempt = described.GetPendingWorkflowTask().GetAttempt()
+	return r, nil
 }
 
 // resetOf returns the run that a Reset has put in a run's place, "" where none
@@ -120,6 +122,8 @@ func needParked(r eventRun, step string) error {
 	switch {
 	case !r.open():
 		return fmt.Errorf("run %q is closed (%s), so nothing waits in it; `%s reset %s` runs it again from one of its steps", r.ID, status(r), invocation(), r.ID)
+	case !r.parked() && r.TaskAttempt > 1:
+		return fmt.Errorf("nothing is parked in run %q, but its Workflow Task keeps failing (attempt %d): no worker can go on with it; `%s parked show %s` says why", r.ID, r.TaskAttempt, invocation(), r.ID)
 	case !r.parked():
 		return fmt.Errorf("nothing is parked in run %q: it goes on by itself", r.ID)
 	case step == "":
@@ -134,6 +138,8 @@ func needParked(r eventRun, step string) error {
 // status is a run's state in a word or two.
 func status(r eventRun) string {
 	switch {
+	case r.open() && r.TaskAttempt > 1:
+		return "its Workflow Task keeps failing"
 	case r.held():
 		return "held"
 	case r.parked():

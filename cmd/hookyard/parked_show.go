@@ -134,6 +134,14 @@ func (p page) waysOn(b *strings.Builder) {
 		fmt.Fprintf(b, "  %s\n      %s\n", plainLine(invocation()+" "+what+" "+p.run.ID+args, 700), when)
 	}
 	if !p.run.parked() {
+		if p.run.open() && p.run.TaskAttempt > 1 {
+			fmt.Fprintf(b, "  Nothing is parked, but the Workflow Task has been attempted %d times:\n\n%s\n\n", p.run.TaskAttempt,
+				indented(printable(cmp.Or(taskFailure(p.events), "no worker has said why; see that one runs, and its log"))))
+			b.WriteString("  Where the code does not fit the history, deploy code that does, or:\n\n")
+			way("reset", " --step NAME", "to run it again from one of its steps, with the code of today")
+			way("reset", " --start", "to run it again from its beginning")
+			return
+		}
 		if p.run.open() {
 			b.WriteString("  Nothing is parked: the run goes on by itself.\n")
 			return

@@ -13,6 +13,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 )
 
@@ -29,7 +30,7 @@ those after it do, with the same idempotency keys. It is for what "resume" does
 not do: a run that is closed, and code that was wrong before the step.
 
 --step NAME goes back to just before the Activity of that type was last
-scheduled, --start to the beginning. Without either, it is the step that parked
+scheduled, in this run or in one that it continues, --start to the beginning. Without either, it is the step that parked
 last or, in a run that has failed, the step that it failed of. Steps whose first
 attempts were made in one Workflow Task run again together, which is said.
 
@@ -92,6 +93,9 @@ func (a reset) do(ctx context.Context, o *operator, r eventRun) (string, error) 
 		return "", fmt.Errorf("run %q is %s, and was reset already (from run %s): another Reset would run steps twice; --again does it all the same", r.ID, status(r), base)
 	}
 	p, err := a.point(r, events)
+	if notRun, ok := errors.AsType[*stepNotRun](err); ok {
+		r, events, p, err = o.earlierPoint(ctx, r, events, a.step, notRun)
+	}
 	if err != nil {
 		return "", fmt.Errorf("run %q: %w", r.ID, err)
 	}
@@ -107,6 +111,45 @@ func (a reset) do(ctx context.Context, o *operator, r eventRun) (string, error) 
 		said = append(said, fmt.Sprintf("  note: %s was resolved by hand after that point, and runs now", cmp.Or(step, "a step")))
 	}
 	return strings.Join(said, "\n"), nil
+}
+
+// earlierPoint looks for a step in the runs that a run continues: to resume a
+// run as a whole begins a new one, in which the steps that are done do not run.
+// It returns the run that the step ran in.
+func (o *operator) earlierPoint(ctx context.Context, r eventRun, events []*historypb.HistoryEvent, step string, notRun *stepNotRun) (eventRun, []*historypb.HistoryEvent, point, error) {
+	const most = 50
+	for range most {
+		earlier := events[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
+		if earlier == "" {
+			break
+		}
+		r.RunID = earlier
+		var err error
+		if events, err = o.history(ctx, r.ID, earlier); err != nil {
+			if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
+				break
+			}
+			return r, nil, point{}, err
+		}
+		if len(events) == 0 {
+			break
+		}
+		p, err := stepPoint(events, step)
+		amended := wasAmended(events)
+		switch {
+		case err == nil && amended:
+			return r, nil, point{}, fmt.Errorf("step %q ran before the payload was amended, and a Reset to it would bring the payload of then back; use --start, or amend --same", step)
+		case err == nil:
+			newer, err := o.resetOf(ctx, r)
+			if err == nil && newer != "" {
+				err = fmt.Errorf("step %q ran in run %s, which was reset before (to run %s)", step, r.RunID, newer)
+			}
+			return r, events, p, err
+		case amended: // what ran before that counts no more
+			return r, nil, point{}, notRun
+		}
+	}
+	return r, nil, point{}, notRun
 }
 
 func (a reset) point(r eventRun, events []*historypb.HistoryEvent) (point, error) {

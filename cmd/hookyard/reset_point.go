@@ -52,7 +52,22 @@ func stepPoint(events []*historypb.HistoryEvent, step string) (point, error) {
 			return point{id: p.decision, what: step}, nil
 		}
 	}
-	return point{}, fmt.Errorf("step %q did not run in it%s", step, suggestStep(events, step))
+	return point{}, &stepNotRun{fmt.Sprintf("step %q did not run in it%s", step, suggestStep(events, step))}
+}
+
+// stepNotRun is the error of a step that a history does not have.
+type stepNotRun struct{ text string }
+
+func (s *stepNotRun) Error() string { return s.text }
+
+// wasAmended reports whether a run ended because its payload was amended.
+func wasAmended(events []*historypb.HistoryEvent) bool {
+	for _, d := range deeds(events) {
+		if d.what == event.UpdateAmend && d.became == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // madeBefore names the steps that were done in a decision before its given

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -81,6 +82,7 @@ func (w *liveWorker) register(to sdkworker.Worker) {
 	to.RegisterActivity(&w.forward)
 	to.RegisterActivity(&w.alerts)
 	to.RegisterActivity(&worker.Pauses{Client: w.client})
+	to.RegisterDynamicActivity(worker.Unregistered(w.app.ActivityNames()), activity.DynamicRegisterOptions{})
 }
 
 // pollers is how many polls for tasks of each kind are under way at once. Each
