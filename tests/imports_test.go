@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -35,10 +36,16 @@ func rules() []rule {
 	impure := []string{"net/http", "os", "database/sql", "math/rand", "crypto/rand", "log"}
 	const putElsewhere = "a Workflow is replayed from its history and must do the same each time: put that work in an Activity, and log with workflow.GetLogger"
 
-	everything := []string{
-		"activities", "config", "event",
-		"ingest", "ingest/provider", "telemetry", "workflows", "workflows/parking",
+	// The product: what is not a command, not the examples and not a test.
+	product := []string{
+		"config", "event", "ingest", "ingest/provider", "internal/command", "internal/eventrun", "internal/telemetry",
+		"internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/parking",
 	}
+	const putApart = "serve, operate, dev and tools are for different people; what two of them need belongs to the package it is about"
+	testing := slices.Concat(product, []string{
+		"", "activities", "hookyardtest", "internal/dev", "internal/eventrun/runstest", "internal/operate", "internal/serve", "internal/tools", "workflows",
+		"tests/bench/measure", "tests/chaos/trial", "tests/conformance/flawed", "tests/harness", "tests/peers",
+	})
 	return []rule{
 		{
 			folder: "event",
@@ -55,29 +62,81 @@ func rules() []rule {
 			folder: "ingest/provider",
 			why:    "how a provider signs is a fact about the provider, whatever this program makes of its events",
 		}, {
-			folder: "activities",
-			ours:   []string{"event"},
-			why:    "a step knows its outside system and the event, not who calls it; cmd fills in its clients from the config",
-		}, {
-			folder: "workflows",
-			ours:   []string{"activities", "event", "workflows/parking"},
+			folder: "internal/worker",
+			ours:   []string{"event", "internal/worker/alert", "internal/worker/failure", "internal/worker/forward", "internal/worker/parking"},
 			why:    "what a Workflow needs of the config or the edge comes in its Event or from an Activity, so that a replay cannot differ",
 			never:  impure, neverWhy: putElsewhere,
 		}, {
-			folder: "workflows/parking",
+			folder: "internal/worker/parking",
 			ours:   []string{"event"},
 			why:    "any Workflow can be parked, so parking knows none of them and no step of theirs",
 			never:  impure, neverWhy: putElsewhere,
 		}, {
-			folder: "telemetry",
+			folder: "internal/worker/failure",
+			why:    "it makes errors, of whatever Activity",
+		}, {
+			folder: "internal/worker/forward",
+			ours:   []string{"event", "internal/worker/failure"},
+			why:    "an Activity knows its outside system and the event, not who calls it",
+		}, {
+			folder: "internal/worker/alert",
+			ours:   []string{"event", "internal/worker/failure"},
+			why:    "an Activity knows its outside system and the event, not who calls it",
+		}, {
+			folder: "internal/telemetry",
 			why:    "what is measured is said where it happens, in terms of OpenTelemetry; this only carries it out of the program",
 		}, {
+			folder: "internal/eventrun",
+			ours:   []string{"event", "internal/worker/parking"},
+			why:    "it reads what Temporal says about a run, for whichever command asks",
+		}, {
+			folder: "internal/eventrun/runstest",
+			ours:   []string{"event", "internal/eventrun", "internal/worker/parking"},
+			why:    "it stands in for Temporal where commands are tested",
+		}, {
+			folder: "internal/command",
+			ours:   []string{"config", "event", "ingest", "ingest/provider", "internal/worker", "internal/worker/alert", "internal/worker/forward"},
+			why:    "every command stands on it, so it knows none of them",
+		}, {
+			folder: "internal/serve",
+			ours:   product,
+			why:    putApart,
+		}, {
+			folder: "internal/operate",
+			ours:   product,
+			why:    putApart,
+		}, {
+			folder: "internal/tools",
+			ours:   product,
+			why:    putApart,
+		}, {
+			folder: "internal/dev",
+			ours:   append(slices.Clone(product), "internal/serve"),
+			why:    "dev runs the service on a developer's machine, and knows no other command",
+		}, {
+			folder: "",
+			ours:   append(slices.Clone(product), "internal/dev", "internal/operate", "internal/serve", "internal/tools"),
+			why:    "the examples import it, as a team does",
+		}, {
+			folder: "hookyardtest",
+			ours:   append(slices.Clone(product), ""),
+			why:    "a team's tests import it, and it knows nothing of the examples",
+		}, {
+			folder: "activities",
+			ours:   []string{"", "config", "event"},
+			why:    "it is what a team would write, with what a team can import",
+		}, {
+			folder: "workflows",
+			ours:   []string{"activities", "event"},
+			why:    "it is what a team would write; what a Workflow needs comes in its Event or from an Activity, so that a replay cannot differ",
+			never:  impure, neverWhy: putElsewhere,
+		}, {
 			folder: "cmd",
-			ours:   everything,
-			why:    "cmd puts the program together and stands above everything",
+			ours:   []string{"", "activities", "workflows"},
+			why:    "it is the main that a team would write",
 		}, {
 			folder: "tests",
-			ours:   append([]string{"tests/bench/measure", "tests/chaos/trial", "tests/harness"}, everything...),
+			ours:   testing,
 			why:    "tests run the program as a user does",
 		},
 	}
@@ -112,6 +171,11 @@ func goList(t *testing.T, args ...string) []goPackage {
 	}
 }
 
+// folderOf returns the folder of a package of ours, "" for the root.
+func folderOf(importPath string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+}
+
 // within reports whether path is the folder or below it.
 func within(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, folder+"/")
@@ -119,20 +183,23 @@ func within(path, folder string) bool {
 
 // ruleFor returns the rule of the folder that is nearest above the package.
 func ruleFor(folder string) (rule, bool) {
-	var nearest rule
+	var (
+		nearest rule
+		found   bool
+	)
 	for _, r := range rules() {
-		if within(folder, r.folder) && len(r.folder) > len(nearest.folder) {
-			nearest = r
+		if (folder == r.folder || r.folder != "" && within(folder, r.folder)) && len(r.folder) >= len(nearest.folder) {
+			nearest, found = r, true
 		}
 	}
-	return nearest, nearest.folder != ""
+	return nearest, found
 }
 
 // mistakes returns a sentence for each import that a rule forbids.
 func mistakes(packages []goPackage) []string {
 	var found []string
 	for _, p := range packages {
-		folder := strings.TrimPrefix(p.ImportPath, module+"/")
+		folder := folderOf(p.ImportPath)
 		r, ok := ruleFor(folder)
 		if !ok {
 			found = append(found, fmt.Sprintf("%s: no rule says what it may import; decide it, and write it into rules in tests/imports_test.go", folder))
@@ -154,9 +221,9 @@ func (r rule) mistake(imported string) string {
 			return fmt.Sprintf("%s and what is below it never import %s, because %s", r.folder, path, r.neverWhy)
 		}
 	}
-	ours, ok := strings.CutPrefix(imported, module+"/")
+	ours := folderOf(imported)
 	switch {
-	case !ok || slices.Contains(r.ours, ours):
+	case !within(imported, module) || slices.Contains(r.ours, ours):
 		return ""
 	case within(ours, "cmd"), within(ours, "tests"):
 		return "nobody imports cmd or tests, because they stand above everything: move what is shared to the package that it is about"
@@ -178,65 +245,54 @@ func TestImports(t *testing.T) {
 
 func TestImportRules(t *testing.T) {
 	t.Parallel()
-	const all = "activities config event ingest ingest/provider workflows workflows/parking"
-	impure := []string{"net/http", "net/http/httptest", "os", "os/exec", "database/sql", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog"}
-	for _, tt := range []struct {
-		from   string
-		ours   string   // what it may import, of everything of ours
-		never  []string // what it must not import, of others
-		reason string   // a part of the message about ours
-	}{
-		{from: "event", reason: "event imports nothing of ours, because it is a wire format"},
-		{from: "config", ours: "event", reason: "of ours, config imports only event, because what an operator declares"},
-		{from: "ingest/provider", reason: "ingest/provider imports nothing of ours"},
-		{from: "ingest/provider/discord", reason: "ingest/provider imports nothing of ours"},
-		{from: "ingest", ours: "config event ingest/provider", reason: "the edge starts Workflows by name"},
-		{from: "activities", ours: "event", reason: "cmd fills in its clients"},
-		{from: "workflows/parking", ours: "event", never: impure, reason: "any Workflow can be parked"},
-		{from: "workflows", ours: "activities event workflows/parking", never: impure, reason: "a replay cannot differ"},
-		{from: "workflows/billing", ours: "activities event workflows/parking", never: impure, reason: "a replay cannot differ"},
-		{from: "cmd/hookyard", ours: all},
-		{from: "tests/browser", ours: all},
+	for _, tt := range []struct{ from, imported, says string }{
+		{"event", "config", "event imports nothing of ours, because it is a wire format"},
+		{"config", "ingest", "of ours, config imports only event, because what an operator declares"},
+		{"ingest/provider/discord", "event", "ingest/provider imports nothing of ours"},
+		{"ingest", "internal/worker", "the edge starts Workflows by name"},
+		{"activities", "internal/worker/forward", "with what a team can import"},
+		{"workflows", "internal/worker", "it is what a team would write"},
+		{"internal/operate", "internal/serve", "serve, operate, dev and tools are for different people"},
+		{"internal/serve", "workflows", "serve, operate, dev and tools are for different people"},
+		{"internal/dev", "activities", "dev runs the service"},
+		{"", "activities", "the examples import it, as a team does"},
+		{"internal/worker", "config", "so that a replay cannot differ"},
+		{"internal/worker/parking", "internal/worker", "any Workflow can be parked"},
+		{"ingest", "tests/harness", "nobody imports cmd or tests"},
+		{"tests", "cmd/hookyard", "nobody imports cmd or tests"},
+		{"metrics", "event", "metrics: no rule says what it may import"},
 	} {
-		t.Run(tt.from, func(t *testing.T) {
-			t.Parallel()
-			check := func(imported string) []string {
-				return mistakes([]goPackage{{ImportPath: module + "/" + tt.from, Imports: []string{imported}}})
-			}
-			for folder := range strings.FieldsSeq(all) {
-				got := check(module + "/" + folder)
-				if slices.Contains(strings.Fields(tt.ours), folder) {
-					require.Empty(t, got)
-					continue
-				}
-				require.Len(t, got, 1, "%s imports %s", tt.from, folder)
-				require.Contains(t, got[0], tt.from+" imports "+folder+": ")
-				require.Contains(t, got[0], tt.reason)
-			}
-			for _, top := range []string{"cmd/hookyard", "tests", "tests/browser"} {
-				require.Contains(t, strings.Join(check(module+"/"+top), ""), "nobody imports cmd or tests")
-			}
-			for _, path := range impure {
-				got := check(path)
-				if !slices.Contains(tt.never, path) {
-					require.Empty(t, got)
-					continue
-				}
-				require.Len(t, got, 1, path)
-				require.Contains(t, got[0], tt.from+" imports "+path+": ")
-				require.Contains(t, got[0], "put that work in an Activity")
-			}
-			require.Empty(t, check("go.temporal.io/sdk/workflow"))
-			require.Empty(t, check("logistics"), "log is not every name that starts like it")
-		})
+		got := mistakes([]goPackage{{ImportPath: path.Join(module, tt.from), Imports: []string{module + "/" + tt.imported}}})
+		require.Len(t, got, 1, "%s imports %s", tt.from, tt.imported)
+		require.Contains(t, got[0], tt.says)
 	}
+	for from, pure := range map[string]bool{"workflows": true, "workflows/billing": true, "internal/worker": true, "internal/worker/parking": true, "activities": false, "cmd/hookyard": false} {
+		for _, impure := range []string{"net/http", "net/http/httptest", "os", "os/exec", "database/sql", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog"} {
+			got := mistakes([]goPackage{{ImportPath: path.Join(module, from), Imports: []string{impure}}})
+			require.Equal(t, pure, len(got) == 1, "%s imports %s", from, impure)
+		}
+		require.Empty(t, mistakes([]goPackage{{ImportPath: path.Join(module, from), Imports: []string{"go.temporal.io/sdk/workflow", "logistics"}}}))
+	}
+}
 
-	t.Run("a package without a rule", func(t *testing.T) {
-		t.Parallel()
-		got := mistakes([]goPackage{{ImportPath: module + "/metrics"}, {ImportPath: module + "/eventual"}, {ImportPath: module}})
-		require.Len(t, got, 3)
-		require.Contains(t, got[0], "metrics: no rule says what it may import")
-	})
+// TestMinimalProgram sees that a team's program gets nothing of the examples
+// and of the tests along with Hookyard.
+func TestMinimalProgram(t *testing.T) {
+	t.Parallel()
+	var paths []string
+	for _, p := range goList(t, "-deps", ".") {
+		paths = append(paths, p.ImportPath)
+	}
+	require.Contains(t, paths, module)
+	for _, unwanted := range []string{
+		module + "/activities", module + "/workflows", module + "/tests", "modernc.org/sqlite", "github.com/jackc/pgx", "github.com/pressly/goose",
+		"github.com/wneessen/go-mail", "github.com/Shopify/toxiproxy", "github.com/chromedp",
+		"go.temporal.io/sdk/testsuite", // testify comes with the SDK itself
+	} {
+		for _, p := range paths {
+			require.False(t, within(p, unwanted), "a program that imports %s gets %s along", module, p)
+		}
+	}
 }
 
 // dependents returns a sentence for each package that imports the one at path

@@ -1,0 +1,181 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/internal/worker"
+)
+
+// DefaultConfig is the config file that commands look for.
+const DefaultConfig = "hookyard.yaml"
+
+// Setting is a config and what was made of it.
+type Setting struct {
+	*config.Config
+	Catalog *provider.Catalog
+	Bound   map[string]*ingest.Source
+}
+
+// Load reads a config and checks everything about it that can be checked
+// without a network. The error is config.Mistakes, all of them.
+func Load(path string, env Env, skipSecrets bool) (*Setting, error) {
+	set, mistakes, err := Examine(path, env, skipSecrets)
+	if err == nil {
+		err = mistakes.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// LoadFor is Load for a command that needs one source only: mistakes elsewhere
+// do not keep it from that one.
+func LoadFor(path string, env Env, source string) (*Setting, error) {
+	set, mistakes, err := Examine(path, env, false)
+	switch {
+	case err != nil:
+		return nil, err
+	case set.Bound[source] != nil:
+		return set, nil
+	}
+	if _, err := set.Declared(source); err != nil && mistakes.Err() == nil {
+		return nil, err
+	}
+	return set, mistakes.Err()
+}
+
+// Examine returns what could be made of a config, and all of its mistakes.
+func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes, error) {
+	cfg, err := config.Load(path, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: skipSecrets, App: env.App.Config})
+	var mistakes config.Mistakes
+	if cfg == nil || err != nil && !errors.As(err, &mistakes) {
+		return nil, nil, err
+	}
+	catalog, err := env.App.Catalog()
+	if err != nil {
+		return nil, nil, err
+	}
+	catalog, found := ingest.Providers(cfg, catalog)
+	mistakes = append(mistakes, found...)
+	sources, found := ingest.Sources(cfg, catalog)
+	mistakes = append(mistakes, found...)
+	mistakes = append(mistakes, checkRetry(cfg, env.App.ActivityNames())...)
+	mistakes = append(mistakes, checkForward(cfg)...)
+	mistakes = append(mistakes, checkAlerts(cfg)...)
+	return &Setting{cfg, catalog, sources}, mistakes, nil
+}
+
+// checkRetry finds policies for Activities that the program does not have.
+func checkRetry(cfg *config.Config, known []string) (mistakes []config.Mistake) {
+	for name := range cfg.Retry.ByActivity {
+		if !slices.Contains(known, name) {
+			mistakes = append(mistakes, cfg.Mistake("retry."+name, "retry: there is no Activity %q%s", name, config.Suggest(name, known)))
+		}
+	}
+	for _, s := range cfg.Sources {
+		if s.Retry == nil {
+			continue
+		}
+		for name := range s.Retry.ByActivity {
+			if _, all := cfg.Retry.ByActivity[name]; !all && !slices.Contains(known, name) {
+				mistakes = append(mistakes, cfg.Mistake("sources."+s.Name+".retry."+name, "source %q: retry: there is no Activity %q%s", s.Name, name, config.Suggest(name, known)))
+			}
+		}
+	}
+	return mistakes
+}
+
+// checkForward sees that whatever is forwarded can be signed.
+func checkForward(cfg *config.Config) (mistakes []config.Mistake) {
+	for _, s := range cfg.Sources {
+		if s.Forward == nil {
+			continue
+		}
+		if _, err := forwardSigner(s); err != nil {
+			mistakes = append(mistakes, cfg.Mistake("sources."+s.Name+".forward", "source %q: forward: %v", s.Name, err))
+		}
+	}
+	return mistakes
+}
+
+// policies are the config's Retry Policies as the worker takes them.
+func Policies(cfg *config.Config) worker.PolicySet {
+	p := worker.PolicySet{Entries: entries(cfg.Retry), BySource: map[string]worker.Entries{}}
+	for _, s := range cfg.Sources {
+		if s.Retry != nil {
+			p.BySource[s.Name] = entries(*s.Retry)
+		}
+	}
+	return p
+}
+
+func entries(r config.Retries) worker.Entries {
+	e := worker.Entries{Default: policy(r.Default), ByActivity: map[string]worker.Policy{}}
+	for name, retry := range r.ByActivity {
+		e.ByActivity[name] = policy(retry)
+	}
+	return e
+}
+
+// findConfig returns the file to read: the one that was named, else the one in
+// this folder, else the demo's that `hookyard dev` leaves.
+func FindConfig(named string, env Env) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	home, err := UserFolders(env)
+	if err != nil {
+		return "", err
+	}
+	for _, path := range []string{DefaultConfig, filepath.Join(home.Demo(), DefaultConfig)} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("config %q cannot be read: %w", path, err)
+		}
+	}
+	return "", fmt.Errorf("there is no %s here and no demo: name one with --config, or run `hookyard dev` once", DefaultConfig)
+}
+
+// Source returns the source of that name, or says which there are.
+func (s *Setting) Source(name string) (*ingest.Source, error) {
+	if _, err := s.Declared(name); err != nil {
+		return nil, err
+	}
+	return s.Bound[name], nil
+}
+
+// Declared returns what the config says of the source of that name.
+func (s *Setting) Declared(name string) (config.Source, error) {
+	var known []string
+	for _, declared := range s.Sources {
+		if declared.Name == name {
+			return declared, nil
+		}
+		known = append(known, declared.Name)
+	}
+	return config.Source{}, fmt.Errorf("%s has no source %q%s", s.File, name, config.Suggest(name, known))
+}
+
+func policy(r config.Retry) worker.Policy {
+	return worker.Policy{
+		Timeout: r.Timeout,
+		Retry: temporal.RetryPolicy{
+			InitialInterval:    r.Initial,
+			BackoffCoefficient: r.Backoff,
+			MaximumInterval:    r.Max,
+			MaximumAttempts:    int32(r.Attempts), //nolint:gosec // config keeps it small
+		},
+	}
+}

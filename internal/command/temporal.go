@@ -1,0 +1,165 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
+
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/ingest"
+)
+
+// The address that a profile without one means, as with Temporal's own tools.
+const (
+	DefaultHost      = "127.0.0.1"
+	DefaultPort      = 7233
+	defaultNamespace = "default"
+)
+
+// DefaultRetention is how long `setup` has a namespace keep closed runs, and
+// with them the memory of which events were there.
+const DefaultRetention = 30 * 24 * time.Hour
+
+// SearchAttributes are the Search Attributes of Hookyard's Workflows, with
+// their types.
+func SearchAttributes() map[string]enumspb.IndexedValueType {
+	types := map[string]enumspb.IndexedValueType{}
+	for _, name := range event.SearchAttributes() {
+		types[name] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+	}
+	return types
+}
+
+// ClientOptions reads Temporal's own profile and TEMPORAL_* variables.
+func ClientOptions(env Env, logger *slog.Logger) (client.Options, error) {
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: env})
+	if err != nil {
+		return client.Options{}, fmt.Errorf("temporal profile: %w", err)
+	}
+	if options.HostPort == "" {
+		options.HostPort = fmt.Sprintf("%s:%d", DefaultHost, DefaultPort)
+	}
+	if options.Namespace == "" {
+		options.Namespace = defaultNamespace
+	}
+	if host, _, err := net.SplitHostPort(options.HostPort); err == nil && Loopback(host) {
+		// Between two programs of one machine gzip only costs time.
+		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	}
+	options.Logger = log.NewStructuredLogger(logger)
+	// A body of up to max_body is no reason for a warning: what is too large
+	// for Temporal it refuses by itself.
+	options.PayloadLimits.PayloadSizeWarning = 2 << 20
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions,
+		grpc.WithChainUnaryInterceptor(ingest.RecordCause))
+	return options, nil
+}
+
+func Loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Window is how long the provider of some source may send an event again.
+type Window struct {
+	source, provider string
+	length           time.Duration
+}
+
+// LongestWindow returns the longest of all sources' redelivery windows.
+func LongestWindow(sources map[string]*ingest.Source) Window {
+	var longest Window
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		s := sources[name]
+		if s.Provider.RedeliveryWindow() > longest.length {
+			longest = Window{name, s.Provider.Name(), s.Provider.RedeliveryWindow()}
+		}
+	}
+	return longest
+}
+
+// ErrNotReady is a Temporal that answers and that Hookyard cannot run on
+// before somebody does something about it.
+var ErrNotReady = errors.New("temporal is not ready for hookyard")
+
+// CheckNamespace sees that the namespace exists, remembers events long enough
+// and has the Search Attributes. An error that is not errNotReady means that
+// Temporal could not be asked.
+func CheckNamespace(ctx context.Context, c client.Client, namespace string, w Window) error {
+	described, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	if _, ok := errors.AsType[*serviceerror.NamespaceNotFound](err); ok {
+		return fmt.Errorf("%w: there is no namespace %q; run `hookyard setup`", ErrNotReady, namespace)
+	}
+	if err != nil {
+		return err
+	}
+	retention := described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
+	if retention < w.length {
+		return fmt.Errorf("%w: namespace %q keeps closed runs for %s, but %s (source %q) may send an event again for %s, and the late one would run twice; run `hookyard setup --retention %s` or longer",
+			ErrNotReady, namespace, retention, w.provider, w.source, w.length, w.length)
+	}
+	return checkSearchAttributes(ctx, c, namespace)
+}
+
+func checkSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
+	listed, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if NotForUs(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(SearchAttributes())) {
+		if _, there := listed.GetCustomAttributes()[name]; !there {
+			return fmt.Errorf("%w: namespace %q has no Search Attribute %s; run `hookyard setup`", ErrNotReady, namespace, name)
+		}
+	}
+	return nil
+}
+
+// NotForUs reports an operation that the server leaves to its operators, as
+// Temporal Cloud does: what cannot be looked at is taken to be there.
+func NotForUs(err error) bool {
+	var denied *serviceerror.PermissionDenied
+	var unimplemented *serviceerror.Unimplemented
+	return errors.As(err, &denied) || errors.As(err, &unimplemented)
+}
+
+// AwaitNamespace waits until Temporal answers, and then returns what
+// checkNamespace finds. It returns nil, too, when ctx ends first.
+func AwaitNamespace(ctx context.Context, c client.Client, namespace string, w Window, logger *slog.Logger) error {
+	const pause = 2 * time.Second
+	for told := false; ; told = true {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := CheckNamespace(attempt, c, namespace, w)
+		cancel()
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // nobody waits any more
+		}
+		if err == nil || errors.Is(err, ErrNotReady) {
+			return err
+		}
+		if !told {
+			logger.Warn("temporal cannot be reached; deliveries are answered 503 until it can", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}

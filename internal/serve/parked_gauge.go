@@ -1,0 +1,151 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/eventrun"
+)
+
+// parkedGauge tells how many runs of each source are parked and since when the
+// oldest is, as Temporal lists them. Every worker tells the same.
+//
+// While Temporal cannot be asked it tells what it saw last, which is still so:
+// without Temporal, no run parks or goes on.
+type parkedGauge struct {
+	client  client.Client
+	sources func() []string // of the config, which count 0 where none is parked
+	logger  *slog.Logger
+	seen    atomic.Pointer[map[string]parkedRuns] // nil before the first look
+}
+
+// parkedRuns is what is parked of one source.
+type parkedRuns struct {
+	runs   int64
+	oldest time.Time // zero where none is
+}
+
+// parkedQuery finds what waits for a person. Runs that are held because their
+// source is paused wait for nobody, and are in another state.
+const parkedQuery = event.StateAttribute + `="` + event.StateParked + `" AND ExecutionStatus="Running"`
+
+const (
+	// parkedEvery is how often Temporal is asked, at most.
+	parkedEvery = 30 * time.Second
+	// parkedShare bounds what the answers cost it where very many runs are
+	// parked: the pause is so many times as long as they took.
+	parkedShare = 10
+)
+
+// register has the meter ask for the numbers.
+func (g *parkedGauge) register(meter metric.Meter) error {
+	runs, err := meter.Int64ObservableGauge("hookyard_parked_runs",
+		metric.WithDescription("Runs that wait for a person, as Temporal lists them. Every worker tells the same: use max, not sum."))
+	oldest, err2 := meter.Int64ObservableGauge("hookyard_parked_oldest_timestamp_seconds", metric.WithUnit("s"),
+		metric.WithDescription("Since when the oldest of them has waited, in Unix time. Absent where none is."))
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		seen := g.seen.Load()
+		if seen == nil {
+			return nil
+		}
+		for source, parked := range *seen {
+			labels := metric.WithAttributes(attribute.String("source", source))
+			o.ObserveInt64(runs, parked.runs, labels)
+			if !parked.oldest.IsZero() {
+				o.ObserveInt64(oldest, parked.oldest.Unix(), labels)
+			}
+		}
+		return nil
+	}, runs, oldest)
+	return err
+}
+
+// run looks again and again until ctx ends.
+func (g *parkedGauge) run(ctx context.Context) {
+	for {
+		started := time.Now()
+		if err := g.look(ctx); err != nil && ctx.Err() == nil {
+			g.logger.Warn("the parked runs cannot be counted; the metrics say what was", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(max(parkedEvery, parkedShare*time.Since(started))):
+		}
+	}
+}
+
+// countParked has the metrics tell what is parked, until stop is called.
+func (s *Service) countParked(ctx context.Context, c client.Client) (stop func(), err error) {
+	g := &parkedGauge{client: c, logger: s.Logger, sources: func() []string {
+		var names []string
+		for _, source := range s.current.get().Sources {
+			names = append(names, source.Name)
+		}
+		return names
+	}}
+	if err := g.register(s.telemetry.Meter()); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var counting sync.WaitGroup
+	counting.Go(func() { g.run(ctx) })
+	return func() {
+		cancel()
+		counting.Wait()
+	}, nil
+}
+
+// look lists what is parked.
+func (g *parkedGauge) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	seen := map[string]parkedRuns{}
+	for _, source := range g.sources() {
+		seen[source] = parkedRuns{}
+	}
+	counted := map[string]bool{} // a run that changes between two pages may be in both
+	request := &workflowservice.ListWorkflowExecutionsRequest{Query: parkedQuery, PageSize: 500}
+	for {
+		page, err := g.client.ListWorkflow(ctx, request)
+		if err != nil {
+			return err
+		}
+		for _, info := range page.GetExecutions() {
+			if r := eventrun.New(info); !counted[r.RunID] {
+				counted[r.RunID] = true
+				seen[r.Source] = seen[r.Source].with(r)
+			}
+		}
+		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
+			g.seen.Store(&seen)
+			return nil
+		}
+	}
+}
+
+// with counts one more run.
+func (p parkedRuns) with(r eventrun.Run) parkedRuns {
+	since := r.Started
+	if len(r.Steps) > 0 {
+		since = r.StoppedAt()
+	}
+	p.runs++
+	if p.oldest.IsZero() || since.Before(p.oldest) {
+		p.oldest = since
+	}
+	return p
+}

@@ -1,0 +1,14 @@
+// Package tools holds the commands that need no Temporal: to check a config, to
+// look at providers, to verify deliveries, and to sign and send samples.
+package tools
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/hookyard/hookyard/internal/command"
+)
+
+// Commands returns the commands of this package.
+func Commands(env command.Env) []*cobra.Command {
+	return []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), providersCommand(env), versionCommand(env)}
+}
