@@ -44,6 +44,7 @@ func TestGenerateKey(t *testing.T) {
 		stranger, err := p.Bind(provider.Binding{Secrets: []string{other}})
 		require.NoError(t, err)
 		require.ErrorIs(t, stranger.Verify(t.Context(), d), provider.ErrMismatch)
+		require.NotContains(t, public+private, "\n", "a key is one line")
 	}
 	require.Equal(t, []string{"discord", "sendgrid", "standard-webhooks-v1a", "telnyx", "wechat", "wechat-pay", "wise"}, pairs)
 }

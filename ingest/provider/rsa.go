@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 )
@@ -17,10 +18,13 @@ type pkcs1Key struct {
 }
 
 // newRSAKey reads a public key, a certificate or, to sign with, a private key
-// in PKCS #8; each in DER, or in PEM.
+// in PKCS #8; each in PEM, in DER, or in base64 of DER.
 func newRSAKey(secret []byte) (key, error) {
-	if block, _ := pem.Decode(bytes.TrimSpace(secret)); block != nil {
+	text := bytes.TrimSpace(secret)
+	if block, _ := pem.Decode(text); block != nil {
 		secret = block.Bytes
+	} else if der, err := base64.StdEncoding.DecodeString(string(text)); err == nil {
+		secret = der
 	}
 	var found any
 	if public, err := x509.ParsePKIXPublicKey(secret); err == nil {
@@ -59,21 +63,19 @@ func (k pkcs1Key) matches(content pieces, signatures [][]byte) bool {
 	return false
 }
 
-// generateRSA makes a pair in PEM, as those are kept who sign so.
+// generateRSA makes a pair in base64 of DER: unlike PEM, each is one line.
 func generateRSA() (public, private []byte, err error) {
 	const bits = 2048
 	pair, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
 		return nil, nil, err
 	}
-	publicDER, err := x509.MarshalPKIXPublicKey(&pair.PublicKey)
-	if err != nil {
+	if public, err = x509.MarshalPKIXPublicKey(&pair.PublicKey); err != nil {
 		return nil, nil, err
 	}
-	privateDER, err := x509.MarshalPKCS8PrivateKey(pair)
-	if err != nil {
+	if private, err = x509.MarshalPKCS8PrivateKey(pair); err != nil {
 		return nil, nil, err
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: publicDER}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privateDER}), nil
+	inText := base64.StdEncoding.AppendEncode
+	return inText(nil, public), inText(nil, private), nil
 }

