@@ -54,11 +54,11 @@ Takes about 10 minutes. Run it on an otherwise idle machine, or with more
 rounds.`,
 		Example: "  go run ./tests/bench\n  go run ./tests/bench --only edge --concurrency 16 --json\n  go run ./tests/bench --soak 100000",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			if err := o.check(); err != nil {
 				return err
 			}
-			return o.run(cmd.Context(), stdout, stderr)
+			return o.run(ctx, stdout, stderr)
 		},
 	}
 	f := cmd.Flags()
@@ -71,7 +71,7 @@ rounds.`,
 	f.StringVar(&o.metrics, "metrics", "", "URL of that Temporal's Prometheus metrics, to count writes by")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.StringVar(&o.program, "program", "", "the hookyard to measure (default one that is built from this checkout)")
-	cmd.AddCommand(peerCommand())
+	cmd.AddCommand(peerCommand(ctx))
 	return harness.Execute(ctx, cmd, args, stdout, stderr)
 }
 
@@ -253,7 +253,7 @@ func clientOptions() (client.Options, error) {
 
 // peerCommand runs what hookyard is compared with. The benchmark starts it by
 // itself.
-func peerCommand() *cobra.Command {
+func peerCommand(ctx context.Context) *cobra.Command {
 	var p measure.Peer
 	var secretFile string
 	cmd := &cobra.Command{
@@ -261,7 +261,7 @@ func peerCommand() *cobra.Command {
 		Short:  "Run what hookyard is compared with",
 		Hidden: true,
 		Args:   cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(*cobra.Command, []string) (err error) {
 			if p.Client, err = clientOptions(); err != nil {
 				return err
 			}
@@ -272,7 +272,7 @@ func peerCommand() *cobra.Command {
 				}
 				p.VerifySecret = strings.TrimSpace(string(secret))
 			}
-			return p.Run(cmd.Context())
+			return p.Run(ctx)
 		},
 	}
 	f := cmd.Flags()

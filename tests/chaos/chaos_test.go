@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"os"
 	"strconv"
 	"testing"
 
@@ -13,16 +11,6 @@ import (
 
 	"github.com/hookyard/hookyard/tests/harness"
 )
-
-// hookyard is the program under test, built once.
-var hookyard string
-
-func TestMain(m *testing.M) {
-	os.Exit(harness.Main(m, 1, func(_ context.Context, built harness.Programs) error {
-		hookyard = built.Hookyard
-		return nil
-	}))
-}
 
 // A seed that once found a broken law is added here, with what it found, and
 // stays.

@@ -57,7 +57,7 @@ The same seed gives the same plan of faults and events. It takes place on
 			if !cmd.Flags().Changed("duration") {
 				o.duration = trial.DefaultDuration(o.events)
 			}
-			return o.run(cmd.Context(), stdout, stderr)
+			return o.run(ctx, stdout, stderr)
 		},
 	}
 	f := cmd.Flags()

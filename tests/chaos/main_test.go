@@ -2,10 +2,24 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
 )
+
+// hookyard is the program under test, built once.
+var hookyard string
+
+func TestMain(m *testing.M) {
+	os.Exit(harness.Main(m, 1, func(_ context.Context, built harness.Programs) error {
+		hookyard = built.Hookyard
+		return nil
+	}))
+}
 
 // plan returns what the command prints with --plan.
 func plan(t *testing.T, args ...string) string {

@@ -33,7 +33,7 @@ func Hookyard(ctx context.Context, folder string, flags ...string) (string, erro
 
 // Setup prepares the Temporal that the variables lead to, with `hookyard setup`.
 func Setup(ctx context.Context, hookyard string, vars []string) error {
-	cmd := exec.CommandContext(ctx, hookyard, "setup") //nolint:gosec // the program that Hookyard built
+	cmd := exec.CommandContext(ctx, hookyard, "setup")
 	cmd.Env = vars
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("hookyard setup: %w\n%s", err, out)
@@ -45,7 +45,7 @@ func Setup(ctx context.Context, hookyard string, vars []string) error {
 // first time, and returns its path. It says on progress what it does.
 func DevServerProgram(ctx context.Context, hookyard string, progress io.Writer) (string, error) {
 	var path bytes.Buffer
-	cmd := exec.CommandContext(ctx, hookyard, "dev", "--prepare") //nolint:gosec // the program that Hookyard built
+	cmd := exec.CommandContext(ctx, hookyard, "dev", "--prepare")
 	cmd.Stdout, cmd.Stderr = &path, progress
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("hookyard dev --prepare: %w", err)
@@ -73,7 +73,7 @@ func Tool(ctx context.Context, tool string) (string, error) {
 // goSays runs the go command in the folder and returns what it prints.
 func goSays(ctx context.Context, folder string, args ...string) (string, error) {
 	var out, said bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the Go command
 	cmd.Dir = folder
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {

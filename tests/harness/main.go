@@ -27,7 +27,7 @@ type Programs struct {
 // parallel is how many tests run at once, unless -parallel says it. Tests of
 // programs mostly wait, so that more of them than there are cores can.
 func Main(m *testing.M, parallel int, use func(context.Context, Programs) error) int {
-	flag.Parse()
+	flag.Parse() //nolint:revive // this is TestMain's own work
 	if !given("test.parallel") {
 		if err := flag.Set("test.parallel", strconv.Itoa(parallel)); err != nil {
 			return failed(err)
