@@ -40,7 +40,7 @@ func TestKeyNotThere(t *testing.T) {
 	s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/sns", strings.NewReader(`{
 		"Type": "Notification", "MessageId": "1", "TopicArn": "arn:aws:sns:us-east-1:1:t", "Message": "m",
 		"Timestamp": "`+time.Now().UTC().Format("2006-01-02T15:04:05.000Z")+`", "SignatureVersion": "2", "Signature": "AAAA",
-		"SigningCertURL": "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-1.pem"}`)))
+		"SigningCertURL": "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0123abcd.pem"}`)))
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
 	require.Contains(t, w.Body.String(), string(notChecked))
 	require.NotEmpty(t, w.Header().Get("Retry-After"))
