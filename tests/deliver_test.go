@@ -211,11 +211,7 @@ func TestPostgresLedger(t *testing.T) {
 }
 
 func verifyForwarded(t *testing.T, header http.Header, body string) error {
-	catalog, err := provider.Builtin()
-	require.NoError(t, err)
-	p, _ := catalog.Lookup("standard-webhooks")
-	r, err := p.Bind(provider.Binding{Secrets: []string{secret}})
-	require.NoError(t, err)
+	r := bound(t, "standard-webhooks", provider.Binding{Secrets: []string{secret}})
 	d := signed(t, "standard-webhooks", "x", "", "{}") // for the clock
 	return r.Verify(t.Context(), &provider.Delivery{Header: header, Body: []byte(body), ReceivedAt: d.ReceivedAt})
 }

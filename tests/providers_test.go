@@ -136,16 +136,6 @@ sources:
 	require.Equal(t, item(7), string(input[1].GetData()))
 }
 
-func bound(t *testing.T, name string, b provider.Binding) *provider.Receiver {
-	catalog, err := provider.Builtin()
-	require.NoError(t, err)
-	p, ok := catalog.Lookup(name)
-	require.True(t, ok, name)
-	r, err := p.Bind(b)
-	require.NoError(t, err)
-	return r
-}
-
 // edgeVector is a vector that goes through the edge.
 type edgeVector struct{ vectors.Vector }
 
@@ -233,9 +223,9 @@ func (v edgeVector) source(t *testing.T, name string) *ingest.Source {
 	require.NoError(t, err)
 	cfg, err := config.Parse("hookyard.yaml", text, config.Options{LookupEnv: func(string) (string, bool) { return held, true }})
 	require.NoError(t, err)
-	builtin, err := provider.Builtin()
+	files, err := builtin()
 	require.NoError(t, err)
-	catalog, mistakes := ingest.Providers(cfg, builtin)
+	catalog, mistakes := ingest.Providers(cfg, files)
 	require.Empty(t, mistakes)
 	sources, mistakes := ingest.Sources(cfg, catalog)
 	require.Empty(t, mistakes)

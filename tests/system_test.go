@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -102,14 +103,24 @@ func (s *system) deliver(source, providerName, id, eventType, body string) answe
 	return s.post(s.t.Context(), source, d.Header, d.Body)
 }
 
+// builtin is the catalog. It is read once, as that takes the time of many
+// deliveries.
+var builtin = sync.OnceValues(provider.Builtin)
+
+// bound returns the provider with a binding.
+func bound(t *testing.T, name string, b provider.Binding) *provider.Receiver {
+	catalog, err := builtin()
+	require.NoError(t, err)
+	p, ok := catalog.Lookup(name)
+	require.True(t, ok, name)
+	r, err := p.Bind(b)
+	require.NoError(t, err)
+	return r
+}
+
 // signed returns a delivery as the provider sends it now.
 func signed(t *testing.T, providerName, id, eventType, body string) *provider.Delivery {
-	catalog, err := provider.Builtin()
-	require.NoError(t, err)
-	p, ok := catalog.Lookup(providerName)
-	require.True(t, ok, providerName)
-	r, err := p.Bind(provider.Binding{Secrets: []string{secret}})
-	require.NoError(t, err)
+	r := bound(t, providerName, provider.Binding{Secrets: []string{secret}})
 	d := provider.SampleDelivery("", []byte(body))
 	d.ReceivedAt = time.Now()
 	require.NoError(t, r.Stamp(d, id, eventType))
