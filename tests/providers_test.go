@@ -214,9 +214,7 @@ func (v edgeVector) source(t *testing.T, name string) *ingest.Source {
 	// Some handshakes come before there is a secret.
 	held := cmp.Or(v.PublicKey, v.Secret, strings.Repeat("00", 32))
 	declared := map[string]any{"provider": v.Name(), "secrets": []string{"env:HELD"}}
-	if v.Provider == "convoy" {
-		declared["provider"], declared["signature"] = "hmac", v.convoy()
-	} else if options := v.givenOptions(); len(options) > 0 {
+	if options := v.givenOptions(); len(options) > 0 {
 		declared["options"] = options
 	}
 	text, err := json.Marshal(map[string]any{"sources": map[string]any{name: declared}}) // JSON is YAML
@@ -252,19 +250,6 @@ func (v edgeVector) givenOptions() map[string]any {
 		}
 	}
 	return given
-}
-
-func (v edgeVector) convoy() map[string]any {
-	signature := map[string]any{
-		"header": "X-Convoy-Signature", "encoding": v.Options["encoding"], "content": "{body}",
-		"algorithm": map[any]string{"SHA256": "hmac-sha256", "SHA512": "hmac-sha512"}[v.Options["hash"]],
-	}
-	if v.Options["advanced"] == true {
-		signature["content"] = "{timestamp},{body}"
-		signature["list"] = map[string]any{"separator": ",", "key": "=", "want": []string{"v1"}}
-		signature["timestamp"] = map[string]any{"from": "signature", "key": "t", "tolerance": "5m"}
-	}
-	return signature
 }
 
 // response is the edge's answer as it is on the wire.

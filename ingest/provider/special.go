@@ -10,6 +10,7 @@ func builtinSchemes() map[string]Scheme {
 		"aws-sns":          awsSNS{},
 		"braintree":        braintree{},
 		"contentful":       contentful(),
+		"convoy":           convoy{},
 		"google-pubsub":    googlePubSub{},
 		"hook0":            hook0{},
 		"hubspot-v3":       hubspotV3(),

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v4"
 
 	"github.com/hookyard/hookyard/ingest/provider"
 	"github.com/hookyard/hookyard/tests/harness/vectors"
@@ -51,29 +50,12 @@ func (v vector) receiver(t *testing.T, p *provider.Provider) *provider.Receiver 
 			b.Options[name] = fmt.Sprint(value)
 		}
 	}
-	if v.Provider == "convoy" {
-		b.Options = nil // they have become the scheme
-	}
 	if len(b.Secrets) == 0 && p.NeedsSecret() {
 		return p.BindHandshakes(b)
 	}
 	r, err := p.Bind(b)
 	require.NoError(t, err)
 	return r
-}
-
-// generic configures the hmac provider as convoy's own options do.
-func (v vector) generic(t *testing.T, hmac *provider.Provider) *provider.Provider {
-	signature := "{header: X-Convoy-Signature, algorithm: hmac-" + strings.ToLower(v.Options["hash"].(string)) +
-		", encoding: " + v.Options["encoding"].(string)
-	if v.Options["advanced"] == true {
-		signature += `, content: "{timestamp},{body}", list: {separator: ",", key: "=", want: [v1]}, timestamp: {from: signature, key: t, tolerance: 5m}`
-	}
-	var node yaml.Node
-	require.NoError(t, yaml.Load([]byte(signature+"}"), &node))
-	p, problems := hmac.Configured("source.yaml", map[string]*yaml.Node{"signature": node.Content[0]})
-	require.Empty(t, problems)
-	return p
 }
 
 // readVectors reads all vectors.
@@ -89,14 +71,10 @@ func TestVectors(t *testing.T) {
 	all := readVectors(t)
 	catalog, err := provider.Builtin()
 	require.NoError(t, err)
-	hmac, _ := catalog.Lookup("hmac")
 	for _, v := range all {
 		t.Run(v.ID, func(t *testing.T) {
 			t.Parallel()
 			p, known := catalog.Lookup(v.Name())
-			if v.Provider == "convoy" {
-				p, known = v.generic(t, hmac), true
-			}
 			require.True(t, known, "there is no provider %q", v.Name())
 			v.play(t, v.receiver(t, p))
 		})

@@ -106,9 +106,6 @@ func (j judge) bind(l deliveryLine) (*provider.Receiver, error) {
 		return j.receiver.Rebind(l.change)
 	}
 	p, known := j.catalog.Lookup(name)
-	if !known && name == convoy {
-		return bindConvoy(j.catalog, l)
-	}
 	if !known {
 		return nil, fmt.Errorf("unknown provider %q%s", name, config.Suggest(name, j.catalog.Names()))
 	}
