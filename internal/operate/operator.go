@@ -15,7 +15,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/hookyard/hookyard/config"
@@ -52,24 +51,15 @@ func (o *operator) close() { o.client.Close() }
 func (o *operator) list(ctx context.Context, f filter) ([]eventrun.Run, error) {
 	var runs []eventrun.Run
 	now := time.Now()
-	seen := map[string]bool{} // a run that changes between two pages may be in both
-	request := &workflowservice.ListWorkflowExecutionsRequest{Namespace: o.namespace, Query: f.query(), PageSize: 500}
-	for {
-		page, err := o.client.ListWorkflow(ctx, request)
+	for r, err := range eventrun.List(ctx, o.client, f.query()) {
 		if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok {
 			return nil, fmt.Errorf("list runs: %w; does namespace %q have the Search Attributes? `hookyard setup` adds them", err, o.namespace)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list runs: %w", err)
 		}
-		for _, info := range page.GetExecutions() {
-			if r := eventrun.New(info); !seen[r.RunID] && f.takes(r, now) {
-				seen[r.RunID] = true
-				runs = append(runs, r)
-			}
-		}
-		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
-			break
+		if f.takes(r, now) {
+			runs = append(runs, r)
 		}
 	}
 	slices.SortStableFunc(runs, func(a, b eventrun.Run) int {

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
@@ -114,24 +113,17 @@ func (f replayFlags) list(ctx context.Context, o *operator, now time.Time) (runs
 		states = append(states, `CloseTime > "`+now.Add(-f.since).UTC().Format(time.RFC3339)+`"`)
 	}
 	for _, state := range states {
-		request := &workflowservice.ListWorkflowExecutionsRequest{Namespace: o.namespace, Query: state + " AND " + f.ours(), PageSize: 500}
-		for {
-			page, err := o.client.ListWorkflow(ctx, request)
+		for r, err := range eventrun.List(ctx, o.client, state+" AND "+f.ours()) {
 			if invalid, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok && f.query != "" {
 				return nil, false, command.Usage(fmt.Errorf("--query %q: %s", f.query, invalid.Message))
 			}
 			if err != nil {
 				return nil, false, fmt.Errorf("list runs: %w", err)
 			}
-			for _, info := range page.GetExecutions() {
-				if f.limit > 0 && len(runs) == f.limit {
-					return runs, true, nil
-				}
-				runs = append(runs, eventrun.New(info))
+			if f.limit > 0 && len(runs) == f.limit {
+				return runs, true, nil
 			}
-			if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
-				break
-			}
+			runs = append(runs, r)
 		}
 	}
 	return runs, false, nil

@@ -10,7 +10,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/hookyard/hookyard/event"
@@ -117,24 +116,14 @@ func (g *parkedGauge) look(ctx context.Context) error {
 	for _, source := range g.sources() {
 		seen[source] = parkedRuns{}
 	}
-	counted := map[string]bool{} // a run that changes between two pages may be in both
-	request := &workflowservice.ListWorkflowExecutionsRequest{Query: parkedQuery, PageSize: 500}
-	for {
-		page, err := g.client.ListWorkflow(ctx, request)
+	for r, err := range eventrun.List(ctx, g.client, parkedQuery) {
 		if err != nil {
 			return err
 		}
-		for _, info := range page.GetExecutions() {
-			if r := eventrun.New(info); !counted[r.RunID] {
-				counted[r.RunID] = true
-				seen[r.Source] = seen[r.Source].with(r)
-			}
-		}
-		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
-			g.seen.Store(&seen)
-			return nil
-		}
+		seen[r.Source] = seen[r.Source].with(r)
 	}
+	g.seen.Store(&seen)
+	return nil
 }
 
 // with counts one more run.
