@@ -37,8 +37,7 @@ type Fixed struct {
 	// Listen is the host:port to serve on; default 127.0.0.1:8080.
 	Listen string
 	// Admin is the host:port of health, metrics and profiles, or AdminOff. It
-	// is empty when absent: DefaultAdmin then, or where another process has
-	// that, a free port of loopback.
+	// is empty when absent, which means DefaultAdmin.
 	Admin    string
 	Temporal Temporal
 	// ParkFor is how long a run may stay parked before it closes as failed;

@@ -51,6 +51,7 @@ func newSystem(t *testing.T, temporal *harness.TestTemporal, yaml string) *syste
 	text := "listen: " + s.address + "\n" +
 		"temporal: {task_queue: " + filepath.Base(s.dir) + "-" + t.Name() + "}\n" + yaml + "\n"
 	for key, usual := range map[string]string{
+		"admin:": "127.0.0.1:0",
 		"app:":   "{ledger: {sqlite: ledger.db}, mail: {folder: mail, from: shop@example.com}}",
 		"retry:": "{default: {initial: 1s, backoff: 1, attempts: 3}}",
 	} {

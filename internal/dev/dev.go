@@ -111,7 +111,7 @@ func dev(ctx context.Context, env command.Env, o devOptions) error {
 	if server.cmd != nil && set.Alerts.WebUI == "" {
 		set.Alerts.WebUI = "http://" + net.JoinHostPort(command.DefaultHost, strconv.Itoa(o.uiPort))
 	}
-	s := &serve.Service{Started: set, Temporal: options, Home: home, Logger: logger, Drain: 10 * time.Second, App: env.App, Edge: true, Worker: true,
+	s := &serve.Service{Started: set, Temporal: options, Home: home, Logger: logger, Drain: 10 * time.Second, App: env.App, Edge: true, Worker: true, AdminElsewhere: true,
 		Listener: l, LookupEnv: env.LookupEnv}
 	return s.Run(ctx, func() { fmt.Fprint(env.Stdout, banner(set, l, options, o, home, server.cmd != nil)) })
 }

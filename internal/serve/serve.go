@@ -129,12 +129,14 @@ type Service struct {
 	Drain        time.Duration
 	Edge, Worker bool
 	Listener     net.Listener // nil to listen where the config says
-	LookupEnv    func(name string) (value string, ok bool)
-	traceFile    string // "" for none
-	telemetry    *telemetry.Telemetry
-	current      *current // the embedded setting is the one of the start
-	read         func() (*command.Setting, error)
-	reload       <-chan os.Signal // asks for read; nil for never
+	// AdminElsewhere takes a free port where the default admin address is taken.
+	AdminElsewhere bool
+	LookupEnv      func(name string) (value string, ok bool)
+	traceFile      string // "" for none
+	telemetry      *telemetry.Telemetry
+	current        *current // the embedded setting is the one of the start
+	read           func() (*command.Setting, error)
+	reload         <-chan os.Signal // asks for read; nil for never
 }
 
 // Run serves until ctx ends, and then stops in the reverse order of the start:

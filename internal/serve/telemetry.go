@@ -1,13 +1,13 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"sync"
-	"syscall"
 
 	"go.temporal.io/sdk/client"
 
@@ -36,7 +36,7 @@ func (s *Service) openTelemetry(ctx context.Context) (*telemetry.Telemetry, erro
 // so that the last moments of a process can be watched; from the end of ctx on,
 // the process is not ready.
 func (s *Service) startAdmin(ctx context.Context, c client.Client) (stop func() error, err error) {
-	l, err := listenAdmin(ctx, s.Started.Admin, s.Logger)
+	l, err := listenAdmin(ctx, s.Started.Admin, s.AdminElsewhere, s.Logger)
 	if l == nil || err != nil {
 		return func() error { return nil }, err
 	}
@@ -56,26 +56,19 @@ func (s *Service) startAdmin(ctx context.Context, c client.Client) (stop func() 
 	}), nil
 }
 
-// listenAdmin takes the configured address. Where none is configured and
-// another process has the usual one, as where an edge and a worker share a
-// machine, any free port of loopback will do. It returns nil for no listener.
-func listenAdmin(ctx context.Context, configured string, logger *slog.Logger) (net.Listener, error) {
-	switch configured {
-	case config.AdminOff:
+// listenAdmin takes the configured address, or the default one. It returns nil
+// for no listener. elsewhere allows any free port of loopback where the default
+// is taken, as on a developer's machine; a service would lose its metrics.
+func listenAdmin(ctx context.Context, configured string, elsewhere bool, logger *slog.Logger) (net.Listener, error) {
+	if configured == config.AdminOff {
 		return nil, nil
-	case "":
-	default:
-		return command.Listen(ctx, configured, "admin in the config, or --admin")
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", config.DefaultAdmin)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		logger.Warn("the usual admin address is taken by another process; taking a free port", "taken", config.DefaultAdmin)
-		l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := command.Listen(ctx, cmp.Or(configured, config.DefaultAdmin), "admin in the config, or --admin")
+	if err == nil || configured != "" || !elsewhere {
+		return l, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("admin: cannot listen: %w", err)
-	}
-	return l, nil
+	logger.Warn("the usual admin address is taken; taking a free port", "taken", config.DefaultAdmin)
+	return command.Listen(ctx, "127.0.0.1:0", "admin in the config")
 }
 
 // checkReady returns what keeps deliveries from being stored: Temporal cannot be

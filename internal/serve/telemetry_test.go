@@ -98,22 +98,26 @@ func TestReady(t *testing.T) {
 func TestListenAdmin(t *testing.T) {
 	t.Parallel()
 	quiet := slog.New(slog.DiscardHandler)
-	none, err := listenAdmin(t.Context(), config.AdminOff, quiet)
+	none, err := listenAdmin(t.Context(), config.AdminOff, false, quiet)
 	require.NoError(t, err)
 	require.Nil(t, none)
 
 	var log bytes.Buffer
-	first, err := listenAdmin(t.Context(), "", quiet)
+	first, err := listenAdmin(t.Context(), "", true, quiet)
 	require.NoError(t, err)
 	defer first.Close()
-	second, err := listenAdmin(t.Context(), "", slog.New(slog.NewTextHandler(&log, nil)))
+	second, err := listenAdmin(t.Context(), "", true, slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
 	defer second.Close()
 	require.NotEqual(t, first.Addr().String(), second.Addr().String())
 	require.True(t, second.Addr().(*net.TCPAddr).IP.IsLoopback())
 	require.Contains(t, log.String(), config.DefaultAdmin)
+	if first.Addr().String() == config.DefaultAdmin { // unless another program has it
+		_, err = listenAdmin(t.Context(), "", false, quiet)
+		require.ErrorContains(t, err, config.DefaultAdmin+" is taken", "a service does not move its metrics in silence")
+	}
 
-	_, err = listenAdmin(t.Context(), second.Addr().String(), quiet)
+	_, err = listenAdmin(t.Context(), second.Addr().String(), true, quiet)
 	require.ErrorContains(t, err, "is taken by another program; stop it, or choose another address with admin in the config, or --admin")
 }
 

@@ -54,6 +54,7 @@ func newSite(t *testing.T, r receiver, on *temporal) *site {
 	s.workerVars = append(slices.Clip(vars), "TEMPORAL_ADDRESS="+on.Address)
 	require.NoError(t, os.WriteFile(s.config(), []byte(fmt.Sprintf(`
 listen: 127.0.0.1:0
+admin: 127.0.0.1:0
 temporal: {task_queue: %[1]s}
 sources:
   %[1]s: {provider: stripe, secrets: [env:SECRET], max_body: 64KiB, forward: {url: %[2]q, secret: env:SECRET}}

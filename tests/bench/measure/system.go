@@ -18,6 +18,7 @@ const stepTimeout = 5 * time.Second
 // hookyardConfig is what the measured Hookyard runs on. What it does not say
 // is as every operator has it.
 const hookyardConfig = `listen: %s
+admin: 127.0.0.1:0
 temporal: {task_queue: %s}
 sources: {%s: {provider: stripe, secrets: [file:secret], events: ["invoice.*"]}}
 retry: {default: {timeout: %s}}

@@ -34,6 +34,7 @@ const (
 // configText is the config of one process. All of them keep their files in its
 // folder.
 var configText = template.Must(template.New("config").Parse(`listen: {{.Listen}}
+admin: 127.0.0.1:0
 temporal: {task_queue: ` + taskQueue + `}
 sources:
   payments: {provider: stripe, secrets: [env:CHAOS_PAYMENTS], events: [invoice.paid]}
