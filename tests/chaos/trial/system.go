@@ -42,7 +42,7 @@ sources:
   forwards:
     provider: standard-webhooks
     secrets: [env:CHAOS_FORWARDS]
-    forward: {url: "http://{{.Downstream}}/hooks", timeout: {{.Timeout}}}
+    forward: {url: "http://{{.Downstream}}/hooks"}
 retry: {default: {initial: 200ms, backoff: 2, attempts: 3, timeout: {{.Timeout}}}}
 app: {ledger: {{.Ledger}}, mail: {folder: mail, from: chaos@example.com}, build: {url: "http://{{.Downstream}}/builds"}}
 `))
@@ -329,6 +329,11 @@ func (s *system) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for !s.ready(ctx) {
+		for name, p := range s.processes {
+			if ended := p.Ended(); len(ended) > 0 {
+				return fmt.Errorf("%s does not run; its log is in %s: %w", name, s.folder, ended[0])
+			}
+		}
 		if !sleep(ctx, 200*time.Millisecond) {
 			return fmt.Errorf("the edges and workers do not get ready; their logs are in %s: %w", s.folder, ctx.Err())
 		}
