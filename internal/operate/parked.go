@@ -28,7 +28,7 @@ func parkedCommand(env command.Env) *cobra.Command {
 line per parked step. "parked show ID" says everything about one of them.
 
 Runs that are held because their source is paused are not among them: --held
-lists those.
+lists those. Where runs are held and their source is not paused, it says so.
 
 The list may be a moment behind: a run that has just parked, or was just
 resumed, can take a second to come or to go.
@@ -58,7 +58,10 @@ attempts, since and started) and more, the number of other parked steps.`,
 			if only.held {
 				what = "held"
 			}
-			return printRuns(env, runs, what, limit, asJSON)
+			if err := printRuns(env, runs, what, limit, asJSON); err != nil || only.held {
+				return err
+			}
+			return o.printForgotten(cmd.Context(), env.Stderr)
 		},
 	}
 	filterFlags(cmd, &only)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -137,16 +138,62 @@ func (o *operator) pause(ctx context.Context, out io.Writer, source, taskQueue s
 	return err
 }
 
-// listPauses says which sources are paused.
-func (o *operator) listPauses(ctx context.Context, out io.Writer) error {
+// pauses lists the Workflows of the pauses that are on.
+func (o *operator) pauses(ctx context.Context) ([]*workflowpb.WorkflowExecutionInfo, error) {
 	listed, err := o.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: o.namespace, PageSize: 1000,
 		Query: equals("WorkflowType", event.PauseWorkflow) + " AND " + equals("ExecutionStatus", "Running"),
 	})
 	if err != nil {
-		return fmt.Errorf("list pauses: %w", err)
+		return nil, fmt.Errorf("list pauses: %w", err)
 	}
-	runs := listed.GetExecutions()
+	return listed.GetExecutions(), nil
+}
+
+// printForgotten says which sources have runs that are held though they are not
+// paused. Each such run asks every half hour whether the pause is over, so they
+// show only while no worker is there to answer, or for half an hour.
+func (o *operator) printForgotten(ctx context.Context, out io.Writer) error {
+	held, err := o.list(ctx, filter{held: true})
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	pauses, err := o.pauses(ctx)
+	if err != nil {
+		return err
+	}
+	paused := map[string]bool{}
+	for _, run := range pauses {
+		source, _ := event.PausedSource(run.GetExecution().GetWorkflowId())
+		paused[source] = true
+	}
+	forgotten := map[string]int{}
+	for _, r := range held {
+		if !paused[r.Source] {
+			forgotten[r.Source]++
+		}
+	}
+	for _, source := range slices.Sorted(maps.Keys(forgotten)) {
+		fmt.Fprintf(out, "%s held for source %s, which is not paused: `%s unpause %s` lets them go on\n",
+			are(forgotten[source], "run"), source, command.Invocation(), source)
+	}
+	return nil
+}
+
+// are writes "1 run is" and "2 runs are".
+func are(n int, what string) string {
+	if n == 1 {
+		return "1 " + what + " is"
+	}
+	return fmt.Sprintf("%d %ss are", n, what)
+}
+
+// listPauses says which sources are paused.
+func (o *operator) listPauses(ctx context.Context, out io.Writer) error {
+	runs, err := o.pauses(ctx)
+	if err != nil {
+		return err
+	}
 	if len(runs) == 0 {
 		_, err := fmt.Fprintln(out, "No source is paused.")
 		return err

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
@@ -57,6 +59,22 @@ func TestFinalLineBreak(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tt.want, string(got))
 	}
+}
+
+// TestForgotten says which runs are held for no pause.
+func TestForgotten(t *testing.T) {
+	t.Parallel()
+	f := runstest.New()
+	for _, id := range []string{"stripe:1", "stripe:2", "github:1"} {
+		f.Park(t, id, parking.Step{Name: event.WholeWorkflow, Reason: event.ReasonPaused, Since: runstest.ParkedAt})
+	}
+	f.Park(t, "stripe:3", parking.Step{Name: "SendReceipt", Reason: event.ReasonExhausted, Since: runstest.ParkedAt})
+	f.Pauses = []string{"github"}
+	var out bytes.Buffer
+	require.NoError(t, operatorOn(f).printForgotten(t.Context(), &out))
+	require.Contains(t, out.String(), "2 runs are held for source stripe, which is not paused")
+	require.Contains(t, out.String(), "unpause stripe")
+	require.NotContains(t, out.String(), "github")
 }
 
 func TestAmendSame(t *testing.T) {

@@ -28,8 +28,9 @@ type parkedGauge struct {
 	seen    atomic.Pointer[map[string]parkedRuns] // nil before the first look
 }
 
-// parkedRuns is what is parked of one source.
+// parkedRuns is what is parked, and held, of one source.
 type parkedRuns struct {
+	held   int64
 	runs   int64
 	oldest time.Time // zero where none is
 }
@@ -37,6 +38,9 @@ type parkedRuns struct {
 // parkedQuery finds what waits for a person. Runs that are held because their
 // source is paused wait for nobody, and are in another state.
 const parkedQuery = event.StateAttribute + `="` + event.StateParked + `" AND ExecutionStatus="Running"`
+
+// heldQuery finds the runs that are held.
+const heldQuery = event.StateAttribute + `="` + event.StateHeld + `" AND ExecutionStatus="Running"`
 
 const (
 	// parkedEvery is how often Temporal is asked, at most.
@@ -52,7 +56,9 @@ func (g *parkedGauge) register(meter metric.Meter) error {
 		metric.WithDescription("Runs that wait for a person, as Temporal lists them. Every worker tells the same: use max, not sum."))
 	oldest, err2 := meter.Int64ObservableGauge("hookyard_parked_oldest_timestamp_seconds", metric.WithUnit("s"),
 		metric.WithDescription("Since when the oldest of them has waited, in Unix time. Absent where none is."))
-	if err := errors.Join(err, err2); err != nil {
+	held, err3 := meter.Int64ObservableGauge("hookyard_held_runs",
+		metric.WithDescription("Runs that wait for the end of a pause, as Temporal lists them. Where the source is not paused, they were forgotten. Every worker tells the same."))
+	if err := errors.Join(err, err2, err3); err != nil {
 		return err
 	}
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -63,12 +69,13 @@ func (g *parkedGauge) register(meter metric.Meter) error {
 		for source, parked := range *seen {
 			labels := metric.WithAttributes(attribute.String("source", source))
 			o.ObserveInt64(runs, parked.runs, labels)
+			o.ObserveInt64(held, parked.held, labels)
 			if !parked.oldest.IsZero() {
 				o.ObserveInt64(oldest, parked.oldest.Unix(), labels)
 			}
 		}
 		return nil
-	}, runs, oldest)
+	}, runs, oldest, held)
 	return err
 }
 
@@ -121,6 +128,14 @@ func (g *parkedGauge) look(ctx context.Context) error {
 			return err
 		}
 		seen[r.Source] = seen[r.Source].with(r)
+	}
+	for r, err := range eventrun.List(ctx, g.client, heldQuery) {
+		if err != nil {
+			return err
+		}
+		of := seen[r.Source]
+		of.held++
+		seen[r.Source] = of
 	}
 	g.seen.Store(&seen)
 	return nil

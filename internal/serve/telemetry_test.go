@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/eventrun/runstest"
 	"github.com/hookyard/hookyard/internal/worker/parking"
@@ -183,7 +184,8 @@ func TestParkedGauge(t *testing.T) {
 		return values
 	}
 	require.Empty(t, told(), "before the first look nothing is known, not even that there is none")
-	want := map[string]int64{"runs stripe": 5, "runs github": 0, "oldest_timestamp_seconds stripe": runstest.ParkedAt.Add(-4 * time.Hour).Unix()}
+	fake.Park(t, "github:1", parking.Step{Name: event.WholeWorkflow, Reason: event.ReasonPaused, Since: runstest.ParkedAt})
+	want := map[string]int64{"runs stripe": 5, "runs github": 0, "hookyard_held_runs stripe": 0, "hookyard_held_runs github": 1, "oldest_timestamp_seconds stripe": runstest.ParkedAt.Add(-4 * time.Hour).Unix()}
 	require.NoError(t, g.look(t.Context()))
 	require.Equal(t, want, told())
 

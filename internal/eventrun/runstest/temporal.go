@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ type Temporal struct {
 	// idle is a worker that is away: signals are taken and change nothing.
 	Idle bool
 	// onSignal may refuse a signal, and onTaken sees what it has done.
+	Pauses   []string // the sources that are paused
 	OnSignal func(id string) error
 	OnTaken  func(id string)
 
@@ -68,13 +70,17 @@ func (f *Temporal) Park(t *testing.T, id string, steps ...parking.Step) {
 
 func ParkedInfo(t *testing.T, id string, steps ...parking.Step) *workflowpb.WorkflowExecutionInfo {
 	t.Helper()
+	source := "stripe"
+	if strings.HasPrefix(id, "github:") {
+		source = "github"
+	}
 	return &workflowpb.WorkflowExecutionInfo{
 		Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: "run-of-" + id},
 		Type:      &commonpb.WorkflowType{Name: "stripe.invoice.paid"},
 		Status:    enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
 		StartTime: timestamppb.New(ParkedAt.Add(-time.Minute)),
 		SearchAttributes: &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{
-			"HookSource": Encoded(t, "stripe"), "HookEventType": Encoded(t, "invoice.paid"),
+			"HookSource": Encoded(t, source), "HookEventType": Encoded(t, "invoice.paid"),
 		}},
 		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{event.ParkedMemo: Encoded(t, parking.Parked{Steps: steps})}},
 	}
@@ -98,10 +104,17 @@ func (f *Temporal) ListWorkflow(_ context.Context, request *workflowservice.List
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.Queries = append(f.Queries, request.GetQuery())
+	if strings.Contains(request.GetQuery(), event.PauseWorkflow) {
+		page := &workflowservice.ListWorkflowExecutionsResponse{}
+		for _, source := range f.Pauses {
+			page.Executions = append(page.Executions, &workflowpb.WorkflowExecutionInfo{Execution: &commonpb.WorkflowExecution{WorkflowId: event.PauseID(source)}})
+		}
+		return page, nil
+	}
 	all := f.Frozen
 	if all == nil {
 		for _, id := range slices.Sorted(maps.Keys(f.Runs)) {
-			if eventrun.New(f.Runs[id]).Parked() {
+			if r := eventrun.New(f.Runs[id]); r.Parked() && r.Held() == strings.Contains(request.GetQuery(), event.StateHeld) {
 				all = append(all, proto.CloneOf(f.Runs[id]))
 			}
 		}
