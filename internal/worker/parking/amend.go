@@ -29,6 +29,7 @@ func (r *Run) amend(ctx workflow.Context, a Amend) (string, error) {
 	}
 	r.args = []any{r.args[0], converter.NewRawValue(payload)}
 	r.calls, r.failed = nil, nil
+	r.carried.Done, r.carried.Parked = nil, nil
 	r.note(ctx, event.UpdateAmend, "", a.By, a.Why)
 	r.end(r.startOver)
 	return fmt.Sprintf("starting over with a payload of %d bytes", len(payload.GetData())), nil

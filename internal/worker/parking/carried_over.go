@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
@@ -104,34 +107,55 @@ func (r *Run) carryOver() carriedOver {
 		Failed: r.failed, Released: r.carried.Released, Log: r.log,
 	}
 	type done struct {
-		key  string
-		call *call
-		data []byte
+		key, name string
+		data      []byte
+		byHand    bool
 	}
 	var byHand, others []done
-	names, parkedSize := keys{}, 0
+	names, parkedSize, made := keys{}, 0, map[string]bool{}
+	park := func(key string, step Step) {
+		step.Error = Clip(step.Error, carriedError)
+		if parkedSize += len(key) + len(step.Name) + len(step.Error) + 200; parkedSize <= maxParked {
+			next.Parked[key] = step
+		}
+	}
 	for _, c := range r.calls {
 		key := names.next(c)
+		made[key] = true
 		switch {
 		case c.done:
-			d := done{key: key, call: c}
+			d := done{key: key, name: c.name, byHand: c.origin == fromPerson}
 			if c.result != nil {
 				var err error
 				if d.data, err = (proto.MarshalOptions{Deterministic: true}).Marshal(untagged(c.result)); err != nil {
 					continue
 				}
 			}
-			if c.origin == fromPerson {
+			if d.byHand {
 				byHand = append(byHand, d)
 			} else {
 				others = append(others, d)
 			}
 		case c.parked != nil:
-			step := *c.parked
-			step.Error = Clip(step.Error, carriedError)
-			if parkedSize += len(key) + len(step.Name) + len(step.Error) + 200; parkedSize <= maxParked {
-				next.Parked[key] = step
-			}
+			park(key, *c.parked)
+		}
+	}
+	// What this run was given and has not come to is for the run after it.
+	for _, key := range slices.Sorted(maps.Keys(r.carried.Parked)) {
+		if !made[key] {
+			park(key, r.carried.Parked[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.carried.Done)) {
+		if made[key] {
+			continue
+		}
+		name, _, _ := strings.Cut(key, ":")
+		d := done{key: key, name: name, data: r.carried.Done[key].Payload, byHand: r.carried.Done[key].ByHand}
+		if d.byHand {
+			byHand = append(byHand, d)
+		} else {
+			others = append(others, d)
 		}
 	}
 	size := 0
@@ -140,10 +164,10 @@ func (r *Run) carryOver() carriedOver {
 		switch {
 		case size+needs <= maxDone:
 			size += needs
-			next.Done[d.key] = carriedResult{Payload: d.data, ByHand: d.call.origin == fromPerson}
-		case d.call.origin == fromPerson: // it must not run again unasked
+			next.Done[d.key] = carriedResult{Payload: d.data, ByHand: d.byHand}
+		case d.byHand: // it must not run again unasked
 			next.Parked[d.key] = Step{
-				Name: d.call.name, Reason: event.ReasonFailed, Started: r.started, Since: r.started,
+				Name: d.name, Reason: event.ReasonFailed, Started: r.started, Since: r.started,
 				Error: fmt.Sprintf("it was done by hand, and its result of %d bytes is too large to be kept; resolve it again, with a smaller one", len(d.data)),
 			}
 		}

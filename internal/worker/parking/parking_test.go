@@ -38,12 +38,20 @@ type world struct {
 	results  map[string]any // instead of a text
 	calls    map[string]int
 	reports  []string
+	onCall   func(name string) // nil for nothing
+}
+
+func newWorld() *world {
+	return &world{failures: map[string]int{}, errors: map[string]error{}, results: map[string]any{}, calls: map[string]int{}}
 }
 
 func (w *world) act(name string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls[name]++
+	if w.onCall != nil {
+		w.onCall(name)
+	}
 	if w.failures[name] == 0 {
 		return nil
 	}
@@ -82,9 +90,9 @@ func newRun(t *testing.T, function any, options parking.Options) *run {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	r := &run{
 		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t,
-		world: &world{failures: map[string]int{}, errors: map[string]error{}, results: map[string]any{}, calls: map[string]int{}},
+		world: newWorld(),
 	}
-	r.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{hookyard.Interceptor(hookyard.Options{Parking: options})}})
+	r.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute, Interceptors: []interceptor.WorkerInterceptor{hookyard.Interceptor(hookyard.Options{Parking: options})}})
 	r.SetTestTimeout(20 * time.Second)
 	for _, name := range []string{"A", "B", "C"} {
 		r.RegisterActivityWithOptions(func(_ context.Context, input string) (any, error) {
