@@ -118,11 +118,16 @@ var hmacOf = regexp.MustCompile(`\{hmac-sha256-(?:hex|base64):([^{}]*)\}`)
 // restricted to, holds no opening brace.
 func withoutBraces(text string) bool {
 	_, expression, restricted := strings.Cut(text, "~^")
-	if !restricted || !strings.HasSuffix(expression, "$") || strings.HasSuffix(expression, `\$`) {
+	if !restricted {
 		return false
 	}
-	form, err := syntax.Parse("^(?:"+strings.TrimSuffix(expression, "$")+")$", syntax.Perl)
-	return err == nil && !canHold(form, '{')
+	form, err := syntax.Parse("^"+expression, syntax.Perl)
+	if err != nil || form.Op != syntax.OpConcat {
+		return false
+	}
+	first, last := form.Sub[0], form.Sub[len(form.Sub)-1]
+	whole := first.Op == syntax.OpBeginText && last.Op == syntax.OpEndText
+	return whole && !canHold(form, '{')
 }
 
 // canHold reports whether a text that the expression matches as a whole may

@@ -3,6 +3,8 @@ package provider
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -29,7 +31,7 @@ func FuzzTimestamp(f *testing.F) {
 				require.ErrorIs(t, err, ErrMalformed)
 			case at.Before(now.Add(-5*time.Minute - time.Second)), at.After(now.Add(5*time.Minute + time.Second)):
 				require.ErrorIs(t, err, ErrStale)
-				require.NotContains(t, err.Error(), "-", "a span of time has no sign")
+				require.NotContains(t, strings.ReplaceAll(err.Error(), strconv.Quote(clip(sent)), ""), "-", "a span of time has no sign")
 			case at.After(now.Add(-5*time.Minute)) && at.Before(now.Add(5*time.Minute)):
 				require.NoError(t, err)
 			}

@@ -37,8 +37,13 @@ func spellings(text string) []string {
 func upperEscapes(text string) string {
 	b := []byte(text)
 	for i := 0; i+2 < len(b); i++ {
-		if b[i] == '%' {
-			copy(b[i+1:], strings.ToUpper(string(b[i+1:i+3])))
+		if b[i] != '%' {
+			continue
+		}
+		for j := i + 1; j <= i+2; j++ {
+			if 'a' <= b[j] && b[j] <= 'f' {
+				b[j] -= 'a' - 'A'
+			}
 		}
 	}
 	return string(b)
