@@ -4,8 +4,9 @@
 //
 //	func main() {
 //		hookyard.Main(hookyard.App{
-//			Workflows:  []hookyard.Handler{hookyard.On("stripe.charge.refunded", workflows.ChargeRefunded)},
-//			Activities: []any{&activities.Shop{}},
+//			Workflows: []hookyard.Handler{
+//				hookyard.On("stripe.charge.refunded", workflows.ChargeRefunded, &activities.Shop{}),
+//			},
 //		})
 //	}
 //
@@ -32,29 +33,28 @@ import (
 
 // App is what a team adds to Hookyard. The zero App is Hookyard alone.
 type App struct {
-	// Workflows are the team's, by event type; On makes one. A run is matched
-	// to its Workflow by name for as long as it is open, so a Workflow may be
-	// removed only once it has no open runs.
+	// Workflows are the team's, by event type, with the Activities that they
+	// call; On makes one. A run is matched to its Workflow by name for as long
+	// as it is open, so a Workflow may be removed only once it has no open runs.
 	Workflows []Handler
 
-	// Activities are what the Workflows call: pointers to structs, each
-	// exported method of which is an Activity under its own name, or functions.
-	// `check` and the config's `retry:` know them from here. Where Open is nil
-	// the worker registers these very values, so each must be ready for use;
-	// else a nil pointer serves, as (*Shop)(nil).
-	Activities []any
-
-	// Open connects the Activities to the outside world. It is called once, by
-	// a worker that starts, and returns a value for each type in Activities.
-	// The function that it returns, which may be nil, is called once the worker
-	// has stopped. Its error ends the program.
+	// Open connects Activities that need more than settings, such as a database.
+	// It is called once, by a worker that starts, and returns a value for each
+	// Activity that On was given. The function that it returns, which may be
+	// nil, is called once the worker has stopped. An error ends the program.
+	//
+	// Without Open, the worker registers the very values that On was given. The
+	// exported fields of each struct are then its settings, under `app:` by the
+	// name of its type: &activities.Shop{} with a field URL takes
+	// `app: {shop: {url: https://shop.example}}`.
 	Open func(ctx context.Context, s Setup) (activities []any, closeAll func() error, err error)
 
-	// Config is a struct with the defaults of the config's `app:` section; nil
-	// for a program without one. The section is decoded strictly into a copy of
-	// it, and each mistake in it is reported with its line by `check` and at
-	// the start. config.Options.App says which types its fields may have. A
-	// change of the section takes a restart.
+	// Config, which goes with Open, is a struct with the defaults of the
+	// config's `app:` section; nil for a program without one. The section is
+	// decoded strictly into a copy of it, and `check` and the start report each
+	// mistake in it with its line. config.Options.App says which types its
+	// fields, and those of Activity structs, may have. A change of the section
+	// takes a restart.
 	Config any
 
 	// Providers holds provider files (*.yaml) and the samples beside them, as
@@ -101,16 +101,21 @@ type Handler = worker.Handler
 // "undecodable": a person amends it, or resumes the run once the Workflow takes
 // it.
 //
-// An error that fn returns, and a panic, parks the run as well. Activities need
-// no options: timeout and Retry Policy come from the config.
-func On[T any](pattern string, fn func(ctx workflow.Context, ev event.Event, payload T) error) Handler {
-	return worker.On(pattern, fn)
+// An error that fn returns, and a panic, parks the run as well.
+//
+// The activities are those that fn calls. Each is a pointer to a struct, every
+// exported method of which is an Activity under its own name, or a function. A
+// nil pointer serves where App.Open makes the value. `check` and the config's
+// `retry:` know their names from here; several Workflows may name the same one.
+// Activities need no options: timeout and Retry Policy come from the config.
+func On[T any](pattern string, fn func(ctx workflow.Context, ev event.Event, payload T) error, activities ...any) Handler {
+	return worker.On(pattern, fn, activities...)
 }
 
 // program is the App as the commands take it.
 func (a App) program() command.App {
 	p := command.App{
-		Workflows: a.Workflows, Activities: a.Activities, Config: a.Config,
+		Workflows: a.Workflows, Config: a.Config,
 		Providers: a.Providers, Schemes: a.Schemes, Demo: a.Demo,
 	}
 	if a.Open != nil {

@@ -17,11 +17,12 @@ var update = flag.Bool("update", false, "write what is seen into the scripts")
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"hookyard": func() {
 		hookyard.Main(hookyard.App{
-			Workflows:  []hookyard.Handler{hookyard.On("stripe.invoice.paid", workflows.InvoicePaid)},
-			Activities: []any{(*activities.Ledger)(nil), (*activities.Mail)(nil), (*activities.Build)(nil)},
-			Open:       activities.Open,
-			Config:     activities.Config{},
-			Demo:       activities.Demo,
+			Workflows: []hookyard.Handler{
+				hookyard.On("stripe.invoice.paid", workflows.InvoicePaid, (*activities.Ledger)(nil), (*activities.Mail)(nil), (*activities.Build)(nil)),
+			},
+			Open:   activities.Open,
+			Config: activities.Config{},
+			Demo:   activities.Demo,
 		})
 	}})
 }

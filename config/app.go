@@ -194,9 +194,20 @@ func (d *decoder) decodeMap(v value, into reflect.Value) {
 	into.Set(m)
 }
 
+// appField is a field of a program's own struct.
+type appField struct {
+	field
+	whole bool // a struct, whose required keys are missed where it is absent
+}
+
+// isSection reports whether the type is a struct with keys of its own.
+func isSection(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != secretType && !reflect.PointerTo(t).Implements(textType)
+}
+
 func (d *decoder) decodeStruct(v value, into reflect.Value) {
 	before := len(d.mistakes)
-	var known []field
+	var known []appField
 	var required []string
 	for f := range into.Type().Fields() {
 		if !f.IsExported() {
@@ -207,16 +218,28 @@ func (d *decoder) decodeStruct(v value, into reflect.Value) {
 			continue
 		}
 		if name == "" {
-			name = snake(f.Name)
+			name = KeyOf(f.Name)
 		}
 		if options == "required" {
 			required = append(required, name)
 		}
-		known = append(known, field{name, func(v value) { d.decode(v, into.FieldByIndex(f.Index)) }})
+		known = append(known, appField{
+			field: field{name, func(v value) { d.decode(v, into.FieldByIndex(f.Index)) }},
+			whole: isSection(f.Type),
+		})
 	}
-	has := d.fields(v, known)
+	fields := make([]field, len(known))
+	for i, f := range known {
+		fields[i] = f.field
+	}
+	has := d.fields(v, fields)
 	if has == nil {
 		return
+	}
+	for _, f := range known {
+		if _, ok := has[f.key]; !ok && f.whole {
+			f.read(value{keys: child(v.keys, f.key), line: v.line, node: &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}})
+		}
 	}
 	for _, name := range required {
 		if _, ok := has[name]; !ok {
@@ -232,8 +255,8 @@ func (d *decoder) decodeStruct(v value, into reflect.Value) {
 	}
 }
 
-// snake writes a Go name as a key: MaxSize is max_size, APIKey is api_key.
-func snake(name string) string {
+// KeyOf writes a Go name as a key of the config: MaxSize is max_size, APIKey is api_key.
+func KeyOf(name string) string {
 	var b strings.Builder
 	letters := []rune(name)
 	for i, r := range letters {

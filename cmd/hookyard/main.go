@@ -11,13 +11,12 @@ import (
 func main() {
 	hookyard.Main(hookyard.App{
 		Workflows: []hookyard.Handler{
-			hookyard.On("github.push", workflows.Push),
-			hookyard.On("shopify.orders/create", workflows.OrderCreated),
-			hookyard.On("stripe.invoice.paid", workflows.InvoicePaid),
+			hookyard.On("github.push", workflows.Push, (*activities.Build)(nil)),
+			hookyard.On("shopify.orders/create", workflows.OrderCreated, (*activities.Ledger)(nil)),
+			hookyard.On("stripe.invoice.paid", workflows.InvoicePaid, (*activities.Ledger)(nil), (*activities.Mail)(nil)),
 		},
-		Activities: []any{(*activities.Ledger)(nil), (*activities.Mail)(nil), (*activities.Build)(nil)},
-		Open:       activities.Open,
-		Config:     activities.Config{},
-		Demo:       activities.Demo,
+		Open:   activities.Open,
+		Config: activities.Config{},
+		Demo:   activities.Demo,
 	})
 }

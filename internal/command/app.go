@@ -20,13 +20,12 @@ import (
 
 // App is what a team adds to Hookyard. The root package documents its fields.
 type App struct {
-	Workflows  []worker.Handler
-	Activities []any
-	Open       func(ctx context.Context, s Setup) (activities []any, closeAll func() error, err error)
-	Config     any
-	Providers  fs.FS
-	Schemes    map[string]provider.Scheme
-	Demo       string
+	Workflows []worker.Handler
+	Open      func(ctx context.Context, s Setup) (activities []any, closeAll func() error, err error)
+	Config    any
+	Providers fs.FS
+	Schemes   map[string]provider.Scheme
+	Demo      string
 }
 
 // Setup is what App.Open is given. The root package documents its fields.
@@ -39,15 +38,15 @@ type Setup struct {
 
 // Check returns what is wrong with an App, all of it.
 func (a App) Check() error {
-	errs := []error{config.CheckApp(a.Config), worker.CheckHandlers(a.Workflows)}
+	errs := []error{worker.CheckHandlers(a.Workflows)}
 	seen := map[string]bool{}
 	for _, name := range worker.ActivityNames() {
 		seen[name] = true
 	}
-	for _, activity := range a.Activities {
+	for _, activity := range a.activities() {
 		names := methodsOf(activity)
 		if len(names) == 0 {
-			errs = append(errs, fmt.Errorf("%T among the Activities is no function and has no exported method", activity))
+			errs = append(errs, fmt.Errorf("%T is no Activity: want a function, or a pointer to a struct with exported methods", activity))
 		}
 		for _, name := range names {
 			if seen[name] {
@@ -56,50 +55,80 @@ func (a App) Check() error {
 			seen[name] = true
 		}
 	}
+	if err := a.checkSection(); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	errs = append(errs, config.CheckApp(a.section()))
 	return errors.Join(errs...)
+}
+
+// activities are those of all Workflows, each type once.
+func (a App) activities() []any {
+	var all []any
+	seen := map[string]bool{}
+	for _, handler := range a.Workflows {
+		for _, activity := range handler.Activities() {
+			if name := typeName(activity); !seen[name] {
+				seen[name] = true
+				all = append(all, activity)
+			}
+		}
+	}
+	return all
 }
 
 // ActivityNames lists the Activities that the config may name under retry: the
 // team's, and those of Hookyard's own that a policy applies to.
 func (a App) ActivityNames() []string {
 	names := []string{worker.ForwardActivity}
-	for _, activity := range a.Activities {
+	for _, activity := range a.activities() {
 		names = append(names, methodsOf(activity)...)
 	}
 	slices.Sort(names)
 	return names
 }
 
-// OpenActivities returns the team's Activities, connected. closeAll is never
-// nil where the error is nil. Each type of App.Activities must be among what
-// Open returns, and nothing else, because `check` and `retry:` go by that list.
+// OpenActivities returns the team's Activities, ready for use. closeAll is never
+// nil where the error is nil.
 func (a App) OpenActivities(ctx context.Context, s Setup) (activities []any, closeAll func() error, err error) {
 	closeAll = func() error { return nil }
 	if a.Open == nil {
-		return a.Activities, closeAll, nil
+		return a.configured(s.Config), closeAll, nil
 	}
 	activities, opened, err := a.Open(ctx, s)
 	if opened != nil {
 		closeAll = opened
 	}
-	if err != nil {
-		return nil, nil, errors.Join(err, closeAll())
-	}
-	declared, got := typeNames(a.Activities), typeNames(activities)
-	for _, name := range declared {
-		if !slices.Contains(got, name) {
-			err = errors.Join(err, fmt.Errorf("Open returned no %s, which App.Activities lists", name))
-		}
-	}
-	for _, name := range got {
-		if !slices.Contains(declared, name) {
-			err = errors.Join(err, fmt.Errorf("Open returned a %s, which App.Activities does not list; add it there", name))
-		}
+	if err == nil {
+		err = sameTypes(a.activities(), activities)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll())
 	}
 	return activities, closeAll, nil
+}
+
+// sameTypes holds what Open returned against what the Workflows call, which is
+// what `check` and `retry:` go by.
+func sameTypes(called, opened []any) error {
+	var errs []error
+	names := func(activities []any) (names []string) {
+		for _, a := range activities {
+			names = append(names, typeName(a))
+		}
+		return names
+	}
+	for _, name := range names(called) {
+		if !slices.Contains(names(opened), name) {
+			errs = append(errs, fmt.Errorf("App.Open returned no %s, which a Workflow calls", name))
+		}
+	}
+	for _, name := range names(opened) {
+		if !slices.Contains(names(called), name) {
+			errs = append(errs, fmt.Errorf("App.Open returned a %s, which no Workflow calls; give it to the Workflow's hookyard.On", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Catalog returns the built-in providers and the team's.
@@ -144,15 +173,10 @@ func funcName(f any) string {
 	return strings.TrimSuffix(name[strings.LastIndex(name, ".")+1:], "-fm")
 }
 
-// typeNames names what the Activities are, for a comparison and for errors.
-func typeNames(activities []any) []string {
-	var names []string
-	for _, a := range activities {
-		if t := reflect.TypeOf(a); t != nil && t.Kind() == reflect.Func {
-			names = append(names, "func "+funcName(a))
-			continue
-		}
-		names = append(names, fmt.Sprintf("%T", a))
+// typeName names what an Activity is, for a comparison and for errors.
+func typeName(activity any) string {
+	if t := reflect.TypeOf(activity); t != nil && t.Kind() == reflect.Func {
+		return "func " + funcName(activity)
 	}
-	return names
+	return fmt.Sprintf("%T", activity)
 }

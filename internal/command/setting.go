@@ -57,7 +57,7 @@ func LoadFor(path string, env Env, source string) (*Setting, error) {
 
 // Examine returns what could be made of a config, and all of its mistakes.
 func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes, error) {
-	cfg, err := config.Load(path, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: skipSecrets, App: env.App.Config})
+	cfg, err := config.Load(path, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: skipSecrets, App: env.App.section()})
 	var mistakes config.Mistakes
 	if cfg == nil || err != nil && !errors.As(err, &mistakes) {
 		return nil, nil, err

@@ -28,7 +28,15 @@ type Handler struct {
 	pattern string
 	run     func(ctx workflow.Context, ev event.Event, payload converter.RawValue) error
 	fits    func(ev event.Event, body []byte) error
+
+	activities []any
 }
+
+// Pattern is the name of the events that the Handler is for.
+func (h Handler) Pattern() string { return h.pattern }
+
+// Activities are what the Workflow calls, as On was given them.
+func (h Handler) Activities() []any { return h.activities }
 
 // On hands the events whose Workflow Type, "<provider>.<event type>", fits the
 // pattern to fn. In a pattern "*" stands for any characters. An exact name is
@@ -39,9 +47,12 @@ type Handler struct {
 // field included; T may be []byte for the bytes as they were signed. One that
 // does not fit parks the run with the reason TypeUndecodable, for a person to
 // amend it or, once the Workflow takes it, to resume the run.
-func On[T any](pattern string, fn func(workflow.Context, event.Event, T) error) Handler {
+//
+// The activities are those that fn calls: pointers to structs, or functions.
+func On[T any](pattern string, fn func(workflow.Context, event.Event, T) error, activities ...any) Handler {
 	return Handler{
-		pattern: pattern,
+		pattern:    pattern,
+		activities: activities,
 		run: func(ctx workflow.Context, ev event.Event, payload converter.RawValue) error {
 			decoded, err := decode[T](ev, payload.Payload().GetData())
 			if err != nil {
