@@ -32,9 +32,9 @@ func TestSetup(t *testing.T) {
 	require.Contains(t, said, "created HookEventType, HookParkReason, HookSource, HookState")
 
 	said, err = run("serve", "--config", config)
-	require.Error(t, err, "Stripe sends again for 72h")
-	require.Contains(t, said, `namespace "hooks" keeps closed runs for 24h0m0s, but stripe (source "stripe") may send an event again for 72h0m0s`)
-	require.Contains(t, said, "hookyard setup --retention 72h0m0s")
+	require.Error(t, err, "Stripe may send again for 30 days")
+	require.Contains(t, said, `namespace "hooks" keeps closed runs for 24h0m0s, but stripe (source "stripe") may send an event again for 720h0m0s`)
+	require.Contains(t, said, "hookyard setup --retention 720h0m0s")
 
 	for range 2 {
 		said, err = run("setup")
