@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -48,7 +49,7 @@ func TestSpecialVectors(t *testing.T) {
 			t.Parallel()
 			b := Binding{Secrets: []string{v.Secret}, Tolerance: time.Duration(v.ToleranceS) * time.Second, Options: map[string]string{}, Fetch: document(v.CertPEM)}
 			for option, value := range v.Options {
-				b.Options[option], _ = value.(string)
+				b.Options[option] = fmt.Sprint(value)
 			}
 			d := &Delivery{Method: v.Method, URL: v.URL, Header: http.Header{}, Body: []byte(v.Body), ReceivedAt: time.Unix(v.NowUnix, 0)}
 			for header, value := range v.Headers {
@@ -302,9 +303,10 @@ func TestSpecialBindRefuses(t *testing.T) {
 			require.ErrorContains(t, err, "webhook_id")
 			continue
 		}
-		_, err := scheme.Bind(Binding{})
+		options := map[string]string{"advanced": "false", "hash": "SHA256", "encoding": "hex"} // convoy's
+		_, err := scheme.Bind(Binding{Options: options})
 		require.ErrorContains(t, err, "no secret", name)
-		_, err = scheme.Bind(Binding{Secrets: []string{"00", ""}})
+		_, err = scheme.Bind(Binding{Secrets: []string{"00", ""}, Options: options})
 		require.ErrorContains(t, err, "secret 2: it is empty", name)
 	}
 	for _, tt := range []struct {
