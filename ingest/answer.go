@@ -12,8 +12,8 @@ import (
 	"github.com/hookyard/hookyard/ingest/provider"
 )
 
-// A reason is why a delivery was not taken. The sender is told the reason; the
-// cause behind it goes to the log.
+// reason is why a delivery was refused. The sender is told the reason. The log
+// has the cause, too.
 type reason string
 
 const (
@@ -35,9 +35,9 @@ const (
 	internal         reason = "internal"
 )
 
-// answers maps every reason to what the sender is told. 410 is never among
-// them: senders take it as a wish to unsubscribe. Whatever is our fault is
-// 503, so that the sender sends it again.
+// answers maps every reason to the response. 410 is never used, because senders
+// unsubscribe on it. Our own faults are 503, so that the sender sends the
+// delivery again.
 var answers = map[reason]struct {
 	status int
 	title  string
@@ -64,15 +64,15 @@ var answers = map[reason]struct {
 // because a redelivery of a stored event costs next to nothing.
 const retryAfter = 5 * time.Second
 
-// refusal is a delivery that was not taken.
+// refusal is the error of a delivery that is refused.
 type refusal struct {
 	reason reason
 	cause  error         // for the log
 	after  time.Duration // for Retry-After; 0 for none
 	allow  string        // for Allow
 
-	// answer is what the provider wants to hear instead of a problem detail;
-	// nil where a problem detail will do.
+	// answer is the response that the provider asks for. Nil means a problem
+	// detail.
 	answer *provider.Answer
 }
 
@@ -87,11 +87,12 @@ func (r *refusal) Unwrap() error { return r.cause }
 
 func refuse(why reason, cause error) *refusal { return &refusal{reason: why, cause: cause} }
 
-// refuseUnverified gives a genuine but old delivery a reason of its own:
-// its sender's clock, or ours, is what to look at.
+// refuseUnverified returns the refusal of a delivery that did not verify. A
+// genuine but old delivery has a reason of its own, because then a clock is
+// wrong: the sender's or ours.
 //
-// An error that is none of the provider package's says nothing of the delivery:
-// the key to check it with could not be had. It may be genuine.
+// An error without a provider.Reason means that we could not fetch the key. The
+// delivery may be genuine, so the sender is asked to send it again.
 func refuseUnverified(source *Source, cause error) *refusal {
 	if provider.Reason(cause) == "" {
 		return refuse(notChecked, cause)
@@ -103,18 +104,18 @@ func refuseUnverified(source *Source, cause error) *refusal {
 	return r
 }
 
-// outcome is what became of a delivery that was taken.
+// outcome is what became of a delivery or of one of its events.
 type outcome string
 
 const (
-	accepted  outcome = "accepted"  // stored just now
-	duplicate outcome = "duplicate" // stored before
-	ignored   outcome = "ignored"   // of a type this source does not want
-	greeted   outcome = "handshake" // no event, the answer it asked for
+	accepted  outcome = "accepted"  // stored now
+	duplicate outcome = "duplicate" // stored earlier
+	ignored   outcome = "ignored"   // the source does not want the event type
+	greeted   outcome = "handshake" // a handshake that was answered; it holds no event
 
-	// failed is an event of a delivery that is refused for it.
+	// failed is an event that could not be stored; its delivery is refused.
 	failed outcome = "failed"
-	// rebuffed is a handshake that asked for what it may not have.
+	// rebuffed is a handshake that was turned down.
 	rebuffed outcome = "handshake-refused"
 )
 
@@ -122,11 +123,11 @@ const (
 // Workflow that holds it.
 const WorkflowIDHeader = "Hookyard-Workflow-Id"
 
-// writeAnswer answers with what the provider wants to hear, and returns the
+// writeAnswer writes the response that the provider asks for, and returns its
 // status.
 func writeAnswer(w http.ResponseWriter, a *provider.Answer) int {
 	maps.Copy(w.Header(), a.Header)
-	// What a stranger sent is echoed here: no browser may take it for a page.
+	// The body may echo what a stranger sent: no browser may show it as a page.
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(a.Status)
 	_, _ = w.Write(a.Body) //nolint:gosec // nosniff is set; a sender that is gone needs no answer
@@ -171,8 +172,8 @@ func writeRefusal(w http.ResponseWriter, r *refusal) int {
 	return a.status
 }
 
-// levelOf says how loud a refusal is in the log: what is wrong on our side is
-// an error, what is wrong with the delivery a warning.
+// levelOf returns the log level of a refusal: error for our own faults, warning
+// for those of the delivery.
 func levelOf(status int) slog.Level {
 	if status >= http.StatusInternalServerError {
 		return slog.LevelError

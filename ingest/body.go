@@ -48,11 +48,13 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, source *Source, pe
 			release = h.release
 		}
 		larger := nextSize(cap(buffer), expected)
-		if err := s.waitForRoom(r.Context(), h, int64(larger), source, receivedAt); err != nil {
+		// Both buffers are there until the bytes have been copied.
+		if err := s.waitForRoom(r.Context(), h, int64(larger+cap(buffer)), source, receivedAt); err != nil {
 			release()
 			return nil, nil, refuseUnread(err)
 		}
 		buffer = append(make([]byte, 0, larger), buffer...)
+		h.shrink(int64(larger))
 	}
 }
 

@@ -11,24 +11,23 @@ import (
 	"sync"
 )
 
-// handedOver keeps the secrets that providers hand over. Whoever knows the
-// endpoint can send such a handshake, so a secret is kept for a person to look
-// at and never taken into use, none replaces another, and there is room for a
-// few of each source only.
+// handedOver keeps the secrets that providers hand over in a handshake. Anybody
+// who knows the endpoint can send such a handshake. A secret is therefore never
+// used before a person has put it into the config, no secret replaces another,
+// and each source has room for a few only.
 type handedOver struct {
 	folder string
 	mu     sync.Mutex
 }
 
-// The most secrets of one source that wait for a person, and the longest one,
-// in bytes.
+// maxHanded is how many secrets of one source are kept, and maxHandedSecret how
+// long one may be, in bytes.
 const (
 	maxHanded       = 16
 	maxHandedSecret = 4 << 10
 )
 
-// keepHandedOver puts the secret where the operator finds it, and says in the
-// log where that is.
+// keepHandedOver writes the secret into a file and logs the name of the file.
 func (s *Server) keepHandedOver(source *Source, secret string) error {
 	file, err := s.handed.keep(source.name, secret)
 	if err != nil {
@@ -39,8 +38,8 @@ func (s *Server) keepHandedOver(source *Source, secret string) error {
 	return nil
 }
 
-// keep writes the secret into a file of its own. The same secret again is the
-// same file again.
+// keep writes the secret into a file of its own and returns its name. The same
+// secret always has the same file.
 func (h *handedOver) keep(source, secret string) (file string, err error) {
 	switch {
 	case h.folder == "":

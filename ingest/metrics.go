@@ -12,9 +12,9 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// metrics keeps numbers of what becomes of deliveries. Its labels are names
-// from the config and words of ours, never what a sender chose: a stranger must
-// not be able to make series.
+// metrics counts and measures deliveries. Label values are names from the config
+// and our own words, never a sender's: a stranger must not be able to create
+// series.
 type metrics struct {
 	deliveries      metric.Int64Counter
 	whole           metric.Float64Histogram
@@ -30,7 +30,7 @@ type metrics struct {
 	lastDeliverySec memo[string, *atomic.Int64] // when one last verified, in Unix seconds
 }
 
-// became are the labels of a delivery.
+// became holds the label values of one delivery.
 type became struct {
 	source, provider string
 	outcome          outcome
@@ -45,15 +45,15 @@ type wholeLabels struct {
 
 type startLabels struct{ source, result string }
 
-// declined is the outcome of every delivery that was not taken.
+// declined is the outcome of every refused delivery.
 const declined outcome = "refused"
 
-// seconds are the bounds of what the edge does: from less than a signature
-// takes to more than a provider waits.
+// seconds are histogram bounds: from less than a signature check takes to more
+// than a provider waits.
 var seconds = metric.WithExplicitBucketBoundaries(.00005, .0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 20)
 
-// newMetrics makes the instruments. sources are those of the config at the
-// time: one that it no longer has is not expected to deliver.
+// newMetrics creates the instruments. sources returns the sources of the current
+// config. The last delivery of a source that was removed is no longer reported.
 func newMetrics(meter metric.Meter, sources func() map[string]*Source, logger *slog.Logger) *metrics {
 	m := &metrics{
 		becameSeries: memo[became, []metric.AddOption]{of: func(b became) []metric.AddOption {
@@ -100,7 +100,7 @@ func newMetrics(meter metric.Meter, sources func() map[string]*Source, logger *s
 	m.shared, errs[8] = meter.Int64Counter("hookyard_shared_ids_total",
 		metric.WithDescription("Events whose id another event of the same delivery has, by whether the bytes are equal (stored once) or different (both stored)."))
 	if err := errors.Join(errs[:]...); err != nil {
-		// An instrument is usable all the same; it keeps nothing.
+		// The instrument can still be used; it records nothing.
 		logger.Error("metrics cannot be kept", "err", err)
 	}
 	return m
@@ -110,7 +110,7 @@ func labels(all ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(all...))
 }
 
-// answered counts a delivery that has its answer.
+// answered counts a delivery that was answered.
 func (m *metrics) answered(ctx context.Context, rec *record) {
 	b := became{rec.source, rec.provider, rec.outcome, rec.reason, rec.status}
 	if rec.outcome == rebuffed {
@@ -120,12 +120,12 @@ func (m *metrics) answered(ctx context.Context, rec *record) {
 	m.whole.Record(ctx, time.Since(rec.started).Seconds(), m.wholeSeries.get(wholeLabels{b.source, b.outcome})...)
 }
 
-// read notes the size of a body.
+// read records the size of a body.
 func (m *metrics) read(ctx context.Context, source *Source, size int) {
 	m.body.Record(ctx, int64(size), m.sourceSeries.get(source.name)...)
 }
 
-// verified notes how long a signature took, and that it was good.
+// verified records how long a signature check took, and when one last passed.
 func (m *metrics) verified(ctx context.Context, source *Source, started time.Time, err error) {
 	now := time.Now()
 	m.verify.Record(ctx, now.Sub(started).Seconds(), m.sourceSeries.get(source.name)...)
@@ -143,7 +143,7 @@ func (m *metrics) sharedIDs(ctx context.Context, source *Source, same, different
 	}
 }
 
-// started notes how long a start took and what it ended with.
+// started records how long a start took, and its result.
 func (m *metrics) started(ctx context.Context, source *Source, since time.Time, err error) {
 	m.start.Record(ctx, time.Since(since).Seconds(), m.startSeries.get(startLabels{source.name, startResult(err)})...)
 }
@@ -161,8 +161,8 @@ func startResult(err error) string {
 	}
 }
 
-// memo makes a value once per key and keeps it. Sets of labels are made with
-// allocations and used without.
+// memo creates a value once per key and keeps it. Creating a set of labels
+// allocates memory; using a kept one does not.
 type memo[K comparable, V any] struct {
 	of   func(K) V
 	mu   sync.RWMutex

@@ -14,30 +14,29 @@ import (
 	"github.com/hookyard/hookyard/event"
 )
 
-// PauseLister is the part of client.Client that tells which sources are
-// paused.
+// PauseLister is the part of client.Client that lists the paused sources.
 type PauseLister interface {
 	ListWorkflow(ctx context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 }
 
-// PauseEvery is how often an edge asks which sources are paused: so much later,
-// at most, it knows of a pause, and of its end.
+// PauseEvery is how often an edge lists the paused sources. An edge notices a
+// pause, or its end, at most this much later.
 const PauseEvery = 5 * time.Second
 
-// pauseQuery finds the pauses that are on.
+// pauseQuery finds the open pauses.
 const pauseQuery = `WorkflowType="` + event.PauseWorkflow + `" AND ExecutionStatus="Running"`
 
-// pauses knows which sources are paused. Where Temporal cannot be asked it
-// keeps to what it knew.
+// pauses knows which sources are paused. While Temporal cannot be asked, the last
+// answer holds.
 type pauses struct {
 	lister PauseLister // nil: none ever is
 	logger *slog.Logger
 	known  atomic.Pointer[map[string]bool] // nil until the first answer
 }
 
-// hold reports whether the events of a source are to be held. Until Temporal
-// has said once which sources are paused it is asked here: an edge that has
-// just started must not run what another one holds.
+// hold reports whether the events of a source are to be held. Before the first
+// answer it asks Temporal itself: an edge that has just started must not start an
+// event that another edge would hold.
 func (p *pauses) hold(ctx context.Context, source string) (bool, error) {
 	if p.lister == nil {
 		return false, nil
@@ -50,7 +49,7 @@ func (p *pauses) hold(ctx context.Context, source string) (bool, error) {
 	return (*p.known.Load())[source], nil
 }
 
-// run asks again and again until ctx ends.
+// run asks every PauseEvery until ctx ends.
 func (p *pauses) run(ctx context.Context) {
 	if p.lister == nil {
 		return
@@ -71,8 +70,7 @@ func (p *pauses) run(ctx context.Context) {
 	}
 }
 
-// ask asks Temporal for the pauses that are on. They are few, so one page has
-// them all.
+// ask lists the open pauses. There are few, so one page has all of them.
 func (p *pauses) ask(ctx context.Context) error {
 	listed, err := p.lister.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: pauseQuery, PageSize: 1000})
 	if err != nil {
@@ -92,7 +90,7 @@ func (p *pauses) ask(ctx context.Context) error {
 	return nil
 }
 
-// tell logs what has changed.
+// tell logs the sources whose pause began or ended.
 func (p *pauses) tell(before, now map[string]bool) {
 	for source := range now {
 		if !before[source] {
@@ -106,7 +104,7 @@ func (p *pauses) tell(before, now map[string]bool) {
 	}
 }
 
-// register has the meter say which of the sources are paused.
+// register adds a gauge of the paused sources to the meter.
 func (p *pauses) register(meter metric.Meter, sources func() map[string]*Source) error {
 	paused, err := meter.Int64ObservableGauge("hookyard_source_paused",
 		metric.WithDescription("1 where the source is paused, as far as this edge knows, else 0."))

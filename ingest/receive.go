@@ -140,13 +140,13 @@ func (s *Server) verify(ctx context.Context, source *Source, d *provider.Deliver
 	return refused
 }
 
-// maxAtOnce is how many events of one delivery are being started at a time:
-// enough for a batch of a thousand to be done before its sender gives up.
+// maxAtOnce is how many events of one delivery are started at the same time. It
+// lets a batch of a thousand finish before its sender gives up.
 const maxAtOnce = 16
 
-// startAll starts one Workflow per event that the source wants. A 2xx needs
-// all of them: after a partial failure the redelivery starts what is missing
-// and finds the others started.
+// startAll starts one Workflow per event that the source wants. The delivery is
+// taken only if all of them are stored. After a partial failure, the redelivery
+// starts the missing ones and finds the others as duplicates.
 func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Delivery, identities []provider.Identity, rec *record) (outcome, error) {
 	common := source.event(d)
 	if len(identities) == 1 {
@@ -161,12 +161,12 @@ func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Deliv
 	for i, identity := range identities {
 		starts.Go(func() error {
 			defer func() {
-				if broken := recover(); broken != nil { // server.go recovers only its own goroutine
+				if broken := recover(); broken != nil { // serve recovers panics of its own goroutine only
 					outcomes[i], errs[i] = failed, refuse(internal, fmt.Errorf("%v\n%s", broken, debug.Stack()))
 				}
 			}()
 			outcomes[i], errs[i] = s.startOne(ctx, source, identified(common, identity, len(d.Body)), identity)
-			return nil // one that fails does not keep the others from being stored
+			return nil // the others are stored all the same
 		})
 	}
 	_ = starts.Wait()
@@ -191,8 +191,8 @@ func (s *Server) startOne(ctx context.Context, source *Source, ev event.Event, i
 	}
 }
 
-// overall is what became of a batch: something new, nothing new, or nothing
-// that is wanted.
+// overall returns the outcome of a batch: accepted if any event is new, else
+// duplicate if any was stored earlier, else ignored.
 func overall(outcomes []outcome) outcome {
 	for _, o := range []outcome{accepted, duplicate} {
 		if slices.Contains(outcomes, o) {
@@ -202,8 +202,8 @@ func overall(outcomes []outcome) outcome {
 	return ignored
 }
 
-// worst is the error that decides the answer. One after which the sender is to
-// send again goes before one that sending again does not mend.
+// worst returns the error that decides the response of a batch. An error after
+// which the sender has to send again comes first.
 func worst(errs []error) error {
 	var found error
 	for _, err := range errs {
@@ -215,9 +215,9 @@ func worst(errs []error) error {
 	return found
 }
 
-// start keeps a start within what the provider waits for. The SDK allows one
-// call half of its context's deadline, so the deadline is twice the time there
-// is, and the context ends by itself when that time is up.
+// start stores one event within the time that the provider waits. The SDK gives
+// one call half of its context's deadline. The deadline is therefore twice the
+// time that is left, and a timer cancels the context when that time is over.
 func (s *Server) start(ctx context.Context, source *Source, ev event.Event, identity provider.Identity) error {
 	within := source.startWithin(s.now().Sub(ev.ReceivedAt))
 	ctx, cancel := context.WithTimeout(ctx, 2*within)

@@ -13,7 +13,7 @@ import (
 const (
 	// MaxHeld is how much room there is for bodies, all together. The first
 	// firstRead bytes of a body need none: MaxConnections bounds those.
-	MaxHeld = 64 << 20
+	MaxHeld = 32 << 20
 	// sourceShare and peerShare are how much of it the bodies of one source
 	// and of one peer take. A single body may take more.
 	sourceShare = MaxHeld / 2
@@ -211,6 +211,21 @@ func (h *held) finish() error {
 	return h.gaveUp
 }
 
+// shrink gives back what a larger buffer has replaced.
+func (h *held) shrink(size int64) {
+	r := h.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.take(h, size-h.size)
+	r.wake()
+}
+
+// wake has those that wait for room look again.
+func (r *room) wake() {
+	close(r.givenBack)
+	r.givenBack = make(chan struct{})
+}
+
 // release gives the room back.
 func (h *held) release() {
 	r := h.room
@@ -220,8 +235,7 @@ func (h *held) release() {
 	r.used -= h.size
 	give(r.bySource, h.source, h.size)
 	give(r.byPeer, h.peer, h.size)
-	close(r.givenBack)
-	r.givenBack = make(chan struct{})
+	r.wake()
 }
 
 func give[K comparable](used map[K]int64, key K, size int64) {

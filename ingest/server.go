@@ -1,5 +1,5 @@
-// Package ingest is the edge: it turns an HTTP request that nobody vouches
-// for into an event that Temporal holds, and answers only then.
+// Package ingest is the edge. It verifies HTTP requests of webhook providers and
+// answers only after Temporal has stored their events.
 package ingest
 
 import (
@@ -31,14 +31,14 @@ type Options struct {
 	PublicURL string
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
-	// Pauses tells which sources are paused: their events start as held; nil
-	// where none ever is.
+	// Pauses lists the paused sources, whose events start as held. Nil means
+	// that no source is ever paused.
 	Pauses PauseLister
-	// Watch counts what becomes of deliveries; nil for none.
+	// Watch counts taken and refused deliveries; nil for none.
 	Watch *Watch
-	// HandedOver is the folder for secrets that providers hand to us in a
-	// handshake, each in a file that only its owner may read. Where it is
-	// "", such a handshake is answered 503.
+	// HandedOver is the folder for secrets that providers hand over in a
+	// handshake. Each one gets a file that only its owner may read. Where it
+	// is "", such a handshake is answered 503.
 	HandedOver string
 	// Meter keeps the metrics; nil for none.
 	Meter metric.Meter
@@ -91,13 +91,13 @@ func New(o Options) *Server {
 	return s
 }
 
-// sources are those that the config has now.
+// sources returns the sources of the current config.
 func (s *Server) sources() map[string]*Source { return s.snapshot.Load().sources }
 
 // Handler routes deliveries.
 func (s *Server) Handler() http.Handler {
-	// A cleaned path is answered with a redirect, which providers count as
-	// a failure.
+	// mux answers a path that is not clean with a redirect, which providers
+	// count as a failure.
 	router := mux.NewRouter().SkipClean(true)
 	router.HandleFunc("/webhooks/{source}", s.serve)
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -192,8 +192,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	beside, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.watchOver(beside) })
-	// The deliveries that are still in flight after ctx has ended go on with
-	// what is known of pauses.
+	// Deliveries that are still in flight after ctx has ended use the last
+	// known pauses.
 	running.Go(func() { s.pauses.run(beside) })
 	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() { s.room.sweep(sweeping) }) // until the last body has been read
@@ -213,7 +213,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	defer cancel()
 	err := server.Shutdown(limit)
 	if err != nil {
-		// What is still in flight gets no answer and is sent again.
+		// Requests that are still in flight get no answer; their senders send
+		// them again.
 		err = fmt.Errorf("edge: requests were still in flight after %s: %w", drain, errors.Join(err, server.Close()))
 	}
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {

@@ -50,10 +50,10 @@ func Providers(cfg *config.Config, catalog *provider.Catalog) (*provider.Catalog
 	return catalog, mistakes
 }
 
-// Sources binds every source of the config to its provider and secrets. The
-// mistakes are all of those that the config alone cannot know. A source whose
-// secrets were left out of the config (see config.Options) is checked and not
-// returned.
+// Sources binds every source of the config to its provider and secrets. It
+// returns all mistakes that package config cannot find without knowing the
+// providers. A source whose secrets were not loaded (see config.Options) is
+// checked and not returned.
 func Sources(cfg *config.Config, catalog *provider.Catalog) (map[string]*Source, []config.Mistake) {
 	sources := make(map[string]*Source, len(cfg.Sources))
 	var mistakes []config.Mistake
@@ -129,7 +129,7 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 	}, nil
 }
 
-// checkSource holds what a source says against what its provider can do.
+// checkSource checks that the provider can do what the source asks for.
 func checkSource(cfg *config.Config, p *provider.Provider, declared config.Source, options map[string]string) []config.Mistake {
 	at := "sources." + declared.Name
 	var mistakes []config.Mistake
@@ -145,7 +145,7 @@ func checkSource(cfg *config.Config, p *provider.Provider, declared config.Sourc
 	return mistakes
 }
 
-// configure applies the parts of a scheme that a source gives itself.
+// configure applies the parts of a scheme that the source itself declares.
 func configure(p *provider.Provider, declared config.Source) (*provider.Provider, []provider.Problem) {
 	parts := map[string]*yaml.Node{
 		"signature": declared.Signature, "secret": declared.SecretFormat, "event": declared.Event, "retries": declared.Retries,
@@ -190,7 +190,7 @@ func identified(ev event.Event, identity provider.Identity, size int) event.Even
 	return ev
 }
 
-// wants reports whether an event of this type becomes a Workflow.
+// wants reports whether the source starts a Workflow for this event type.
 func (s *Source) wants(eventType string) bool {
 	return len(s.events) == 0 ||
 		slices.ContainsFunc(s.events, func(pattern string) bool { return event.Match(pattern, eventType) })
@@ -202,7 +202,7 @@ func (s *Source) takesFrom(address netip.Addr) bool {
 		slices.ContainsFunc(s.allow, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
-// overRate returns how long the sender is to wait, or 0 to go on.
+// overRate returns how long the sender has to wait, or 0 if the rate is kept.
 func (s *Source) overRate(now time.Time) time.Duration {
 	if s.limiter == nil || s.limiter.AllowN(now, 1) {
 		return 0
@@ -211,11 +211,12 @@ func (s *Source) overRate(now time.Time) time.Duration {
 	return time.Duration(math.Ceil(missing/float64(s.limiter.Limit()))) * time.Second
 }
 
-// startWithin is how long a start may take: most of what the provider waits,
-// less what the delivery has taken already. The rest is for the answer to
-// travel. Where the provider's patience is not known, 10 s is a common one. A
-// sender whose body took long has a second all the same: it may still be there,
-// and if not, the redelivery finds the event stored.
+// startWithin returns how long a start may take: 4/5 of the time that the
+// provider waits, at most 10 s, less the time that the delivery has taken
+// already. The rest is for the response to travel. If the provider's time is not
+// known, 10 s is assumed, which is common. The result is at least one second: a
+// sender whose body took long may still be waiting, and if it is not, the
+// redelivery finds the event stored.
 func (s *Source) startWithin(elapsed time.Duration) time.Duration {
 	patience := s.Provider.AcknowledgeWithin()
 	if patience == 0 {

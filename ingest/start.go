@@ -23,14 +23,14 @@ import (
 
 // Starter makes an event durable.
 type Starter interface {
-	// Start returns nil once the event is stored for good. ErrDuplicate
-	// means that it was stored before, ErrTooLarge that it can never be
-	// stored as it is. With any other error it may or may not be stored,
-	// and only sending it again tells. The payload is what Payload returns.
+	// Start returns nil once the event is durable. ErrDuplicate means that it
+	// was stored earlier, ErrTooLarge that it can never be stored. After any
+	// other error the event may or may not be stored; starting it again
+	// tells. The payload is one that Payload returned.
 	Start(ctx context.Context, ev event.Event, payload converter.RawValue) error
 }
 
-// What Start returns besides nil.
+// The errors of Start that the edge tells apart.
 var (
 	ErrDuplicate = errors.New("the event is stored already")
 	ErrTooLarge  = errors.New("the event is too large to store")
@@ -42,15 +42,14 @@ var (
 	typeAttribute   = temporal.NewSearchAttributeKeyKeyword(event.TypeAttribute)
 )
 
-// WorkflowStarter is the Starter that starts a Workflow named for the event's
-// type. Its Workflow Id is the event's, so that the server itself, in the same
-// write that stores the event, refuses a second one.
+// WorkflowStarter is the Starter that starts a Workflow whose Workflow Type is
+// the event's type and whose Workflow Id is the event's id. Temporal refuses a
+// second start in the same write that stores the first.
 type WorkflowStarter struct {
 	Client    client.Client
 	TaskQueue string
-	// Eager hands the first Workflow Task to a worker in this process
-	// without a trip through the Task Queue, where one is on the same
-	// Client.
+	// Eager hands the first Workflow Task straight to a worker of this process
+	// that uses the same Client, if there is one.
 	Eager  bool
 	Logger *slog.Logger
 }
@@ -61,7 +60,7 @@ func (s *WorkflowStarter) Start(ctx context.Context, ev event.Event, payload con
 	options := s.options(ev)
 	_, err := s.Client.ExecuteWorkflow(ctx, options, ev.WorkflowType(), ev, payload)
 	if err != nil && isSearchAttributeError(err) {
-		// Storing the event comes before finding it in lists.
+		// Storing the event is more important than finding it in lists.
 		s.Logger.Warn("started without search attributes; run `hookyard setup`", "workflow_id", options.ID, "err", err)
 		options.TypedSearchAttributes = temporal.SearchAttributes{}
 		_, err = s.Client.ExecuteWorkflow(ctx, options, ev.WorkflowType(), ev, payload)
@@ -69,10 +68,10 @@ func (s *WorkflowStarter) Start(ctx context.Context, ev event.Event, payload con
 	return startError(err, last)
 }
 
-// options are those of the dedup decision: an id that is in use, by an open
-// run or by a closed one that is still kept, is refused, and the SDK says so
-// instead of handing back the other run. No timeout is set: a run may wait for
-// a person as long as it takes.
+// options make the start the dedup decision. Temporal refuses an id that an open
+// run has, or a closed one within its retention. The SDK returns that as an error
+// instead of the other run. There is no timeout, because a parked run waits for
+// a person.
 func (s *WorkflowStarter) options(ev event.Event) client.StartWorkflowOptions {
 	attributes := []temporal.SearchAttributeUpdate{sourceAttribute.ValueSet(ev.Source)}
 	if ev.Type != "" {
@@ -90,14 +89,15 @@ func (s *WorkflowStarter) options(ev event.Event) client.StartWorkflowOptions {
 	}
 }
 
-// summary is the run's line in the Web UI. Temporal takes 400 bytes.
+// summary returns the run's summary for the Web UI, at most 200 bytes. Temporal
+// takes 400.
 func summary(ev event.Event) string {
 	text := ev.Source + " " + ev.Type + " " + ev.ID
 	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
 }
 
-// Payload wraps a body so that its bytes are stored exactly as they came, and
-// are shown as JSON where they are JSON.
+// Payload wraps a body so that Temporal stores its bytes as they came. The Web
+// UI shows them as JSON if isJSON is set.
 func Payload(body []byte, isJSON bool) converter.RawValue {
 	encoding := converter.MetadataEncodingBinary
 	if isJSON {
@@ -114,9 +114,9 @@ func isSearchAttributeError(err error) bool {
 	return errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute")
 }
 
-// startError sorts what a start can end with. Everything that is neither a
-// duplicate nor too large counts as unsure: answering the sender with anything
-// but "send it again" could lose the event.
+// startError maps the errors of a start to ErrDuplicate and ErrTooLarge. After
+// any other error it is not known whether the event is stored, so the sender
+// must send it again.
 func startError(err error, last *cause) error {
 	if err == nil {
 		return nil
@@ -141,9 +141,8 @@ func startError(err error, last *cause) error {
 	return err
 }
 
-// cause holds the error of the last attempt of a call. The SDK retries inside
-// a call and reports only that time ran out, which says nothing to whoever
-// reads the log.
+// cause holds the error of the last attempt of a call. The SDK retries inside a
+// call and then reports only that time ran out. The log needs the cause.
 type cause struct{ err atomic.Pointer[error] }
 
 type causeKey struct{}
@@ -160,8 +159,8 @@ func (c *cause) load() error {
 	return nil
 }
 
-// RecordCause is the gRPC interceptor, to be the innermost one of the client,
-// that keeps the error of each attempt of a start for the log.
+// RecordCause is a gRPC interceptor that keeps the error of each attempt of a
+// start for the log. It has to be the innermost interceptor of the client.
 func RecordCause(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoke(ctx, method, req, reply, cc, opts...)
 	if c, ok := ctx.Value(causeKey{}).(*cause); ok && err != nil {

@@ -13,11 +13,11 @@ import (
 	"github.com/hookyard/hookyard/config"
 )
 
-// Alerter tells people of a trouble at the edge. It works without Temporal,
+// Alerter tells people about a trouble at the edge. It must not need Temporal,
 // which may be the trouble.
 type Alerter interface {
-	// Alert returns nil once somebody has been told; after an error it is
-	// called again later.
+	// Alert returns nil once somebody was told. After an error it is called
+	// again later.
 	Alert(ctx context.Context, t Trouble) error
 }
 
@@ -29,39 +29,40 @@ const (
 	// TroubleRefused: more deliveries were refused within a minute than the
 	// source's config allows.
 	TroubleRefused TroubleKind = "refused"
-	// TroubleSilent: none was taken for longer than the config expects.
+	// TroubleSilent: no delivery was taken for longer than expect_every.
 	TroubleSilent TroubleKind = "silent"
 )
 
-// Trouble is what to tell of a source: that it is in trouble, or no longer.
+// Trouble says that a source is in trouble, or that the trouble is over.
 type Trouble struct {
 	Source string
 	Kind   TroubleKind
-	// Over is set when the trouble has passed. What follows is then empty.
+	// Over is set when the trouble is over. The fields below are then empty.
 	Over bool
-	// Refused is how many deliveries were refused in the last minute, and
-	// Reasons how many for which reason.
+	// Refused is the number of deliveries refused in the last minute, and
+	// Reasons lists that number by reason.
 	Refused int
 	Reasons string
-	// Since is when the last delivery was taken or, if none was, when this
-	// edge started.
+	// Since is when the last delivery was taken, or when this edge started if
+	// none was.
 	Since time.Time
 }
 
 const (
 	// watchEvery is how often a Watch looks at its counts.
 	watchEvery = 5 * time.Second
-	// calm is how long refusals must stay within bounds to be over.
+	// calm is how long refusals must stay below the limit before the trouble
+	// is over.
 	calm = 5 * time.Minute
-	// alertPatience bounds one attempt to tell.
+	// alertPatience bounds one call of the Alerter.
 	alertPatience = 30 * time.Second
-	// alertPause is how long to wait after an attempt that failed.
+	// alertPause is the wait after a call that failed.
 	alertPause = time.Minute
 )
 
 // WatchOptions are what a Watch needs.
 type WatchOptions struct {
-	// Sources are those of the config; the ones without expect_every and
+	// Sources are the sources of the config. Those without expect_every and
 	// alert_refused are not watched.
 	Sources []config.Source
 	Alerter Alerter
@@ -70,14 +71,14 @@ type WatchOptions struct {
 	Now func() time.Time
 }
 
-// Watch sees what becomes of the deliveries at this edge, and has people told
-// when a source's are refused or stop coming. Several edges each watch their
-// own: behind a load balancer, each one counts a part of the refusals and must
-// see a delivery within expect_every.
+// Watch counts the deliveries of this edge, and has people told when a source's
+// deliveries are refused or stop coming. Each edge has its own Watch. Behind a
+// load balancer, each one counts a part of the refusals and has to see a delivery
+// within expect_every.
 //
-// Deliveries only count. One goroutine, that of Server.Serve, looks at the
-// counts and tells, so that an Alerter that hangs delays no answer. What is
-// told is the state of then: nothing is queued.
+// Deliveries only add to the counts. One goroutine of Server.Serve looks at the
+// counts and calls the Alerter, so an Alerter that hangs delays no response.
+// Nothing is queued: an alert says what is true when it is sent.
 type Watch struct {
 	alerter Alerter
 	logger  *slog.Logger
@@ -87,7 +88,7 @@ type Watch struct {
 	sources map[string]*watched // the keys never change
 }
 
-// watched is what a Watch knows of one source.
+// watched is the state of one source.
 type watched struct {
 	perMinute   int           // 0: refusals are not watched
 	expectEvery time.Duration // 0: silence is not watched
@@ -98,8 +99,8 @@ type watched struct {
 	retry       time.Time // when to tell again after a failure
 }
 
-// NewWatch returns a Watch of sources that count as heard from just now. It
-// returns nil, which watches nothing, where no source asks to be watched.
+// NewWatch returns a Watch. Silence is counted from now on. It returns nil, which
+// watches nothing, if no source is to be watched.
 func NewWatch(o WatchOptions) *Watch {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -120,7 +121,7 @@ func NewWatch(o WatchOptions) *Watch {
 	return w
 }
 
-// took counts a delivery that was taken. A handshake is none.
+// took counts a delivery that was taken. Handshakes do not count.
 func (w *Watch) took(source string, o outcome) {
 	if w == nil || o == greeted || o == rebuffed {
 		return
@@ -132,7 +133,7 @@ func (w *Watch) took(source string, o outcome) {
 	}
 }
 
-// refused counts a delivery that was not.
+// refused counts a delivery that was refused.
 func (w *Watch) refused(source string, why reason) {
 	if w == nil {
 		return
@@ -144,8 +145,8 @@ func (w *Watch) refused(source string, why reason) {
 	}
 }
 
-// inherit takes over what another Watch knows of the sources that both watch.
-// It is called before w is used.
+// inherit copies the state of the sources that both Watches have. It has to be
+// called before w is used.
 func (w *Watch) inherit(from *Watch) {
 	if w == nil || from == nil {
 		return
@@ -159,7 +160,7 @@ func (w *Watch) inherit(from *Watch) {
 	}
 }
 
-// look tells whatever is not known yet.
+// look calls the Alerter with every trouble that began or ended.
 func (w *Watch) look(ctx context.Context) {
 	if w == nil {
 		return
@@ -189,7 +190,7 @@ func (w *Watch) tell(ctx context.Context, trouble Trouble) error {
 	return w.alerter.Alert(ctx, trouble)
 }
 
-// news returns the troubles that came or went since people were told.
+// news returns the troubles that began or ended since the last alert.
 func (w *Watch) news() []Trouble {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -210,8 +211,8 @@ func (w *Watch) news() []Trouble {
 	return news
 }
 
-// refusing returns how it stands with refusals. They are over only after a
-// while, so that a rate around the limit is one trouble and not many.
+// refusing returns the trouble with refusals. It is over only after a calm time,
+// so that a rate around the limit is one trouble and not many.
 func (s *watched) refusing(now time.Time) Trouble {
 	n, reasons := s.refusals.last(now)
 	above := s.perMinute > 0 && n > s.perMinute
@@ -231,7 +232,7 @@ func (s *watched) silent(now time.Time) Trouble {
 	return Trouble{Kind: TroubleSilent, Since: s.taken}
 }
 
-// minute counts what happened in the last 60 seconds, by second and reason.
+// minute counts the refusals of the last 60 seconds, by second and reason.
 type minute struct {
 	seconds [60]struct {
 		unix    int64
@@ -256,7 +257,7 @@ func (m *minute) clone() minute {
 	return c
 }
 
-// last returns how many there were, and how many for which reason.
+// last returns the number of refusals, and that number by reason.
 func (m *minute) last(now time.Time) (n int, reasons string) {
 	sums := map[reason]int{}
 	for _, second := range m.seconds {

@@ -113,10 +113,10 @@ func (o serveOptions) system(env command.Env) (*Service, error) {
 	}, nil
 }
 
-// edgeMemory is what an edge by itself is to make do with, in bytes: the bodies
-// that it holds, and what it does with them. Left alone, Go would let garbage
-// grow to as much as the bodies.
-const edgeMemory = ingest.MaxHeld + 24<<20
+// edgeMemory is the soft memory limit of an edge that has a process of its own,
+// in bytes: room for bodies, and 64 MiB for all connections. Without it, Go would
+// let garbage grow to as much again.
+const edgeMemory = ingest.MaxHeld + 64<<20
 
 // Service is an edge, a worker, or both, on one connection to Temporal.
 type Service struct {

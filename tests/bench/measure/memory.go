@@ -14,7 +14,7 @@ import (
 // The bodies that are held at once, of the most that a source takes by
 // default.
 const (
-	heldBodies = 64
+	heldBodies = 6 // as many as one peer may hold, see ingest.MaxHeld
 	largeBody  = 1 << 20
 )
 
