@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/metric"
 )
 
 const (
@@ -132,6 +134,26 @@ func (all *connections) counts() (open int, closed int64) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	return len(all.open), all.closed
+}
+
+// measureConnections adds the numbers of connections to the meter.
+func (s *Server) measureConnections(meter metric.Meter) error {
+	open, err := meter.Int64ObservableGauge("hookyard_connections",
+		metric.WithDescription("Open connections to the edge."))
+	closed, err2 := meter.Int64ObservableCounter("hookyard_connections_closed_total",
+		metric.WithDescription("Connections that the edge closed to make room for others."))
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		if all := s.connections.Load(); all != nil {
+			now, before := all.counts()
+			o.ObserveInt64(open, int64(now))
+			o.ObserveInt64(closed, before)
+		}
+		return nil
+	}, open, closed)
+	return err
 }
 
 // Close implements net.Conn.

@@ -85,7 +85,7 @@ func New(o Options) *Server {
 	}
 	s.snapshot.Store(newSnapshot(o))
 	s.metrics = newMetrics(o.Meter, s.sources, o.Logger)
-	if err := s.pauses.register(o.Meter, s.sources); err != nil {
+	if err := errors.Join(s.pauses.register(o.Meter, s.sources), s.measureConnections(o.Meter)); err != nil {
 		o.Logger.Error("metrics cannot be kept", "err", err)
 	}
 	return s
