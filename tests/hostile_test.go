@@ -1,0 +1,134 @@
+package tests
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/time/rate"
+
+	"github.com/hookyard/hookyard/tests/harness"
+)
+
+// attackers is how many connections strangers hold, or try to.
+const attackers = 4000
+
+// TestHostileSenders has thousands of connections do what takes memory, each
+// kind in turn, at an edge that is a process of its own. Genuine deliveries,
+// small and large, are taken throughout, and the edge stays within the memory
+// that docs/operating.md promises and deploy/kubernetes gives it.
+func TestHostileSenders(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, startTemporal(t, ""), `
+sources:
+  github: {provider: github, secrets: [env:SECRET], max_body: 1900KiB}
+  other: {provider: github, secrets: [env:SECRET], max_body: 1900KiB}
+`)
+	program, err := harness.Hookyard(t.Context(), t.TempDir()) // the race detector takes memory of its own
+	require.NoError(t, err)
+	s.program = program
+	s.serve("--only", "edge")
+	s.accept("github", "github", "first", "push", "{}")
+	idle := residentPeak(t, s.PID())
+
+	const post = "POST /webhooks/github HTTP/1.1\r\nHost: h\r\n"
+	manyLines := strings.Builder{}
+	for i := range 124 {
+		fmt.Fprintf(&manyLines, "X-%d: b\r\n", i)
+	}
+	large := `{"a":"` + strings.Repeat("x", 1500<<10) + `"}`
+	for _, attack := range []struct{ name, sends string }{
+		{"long headers that do not end", post + "X: " + strings.Repeat("x", 15<<10)},
+		{"many headers that do not end", post + manyLines.String()},
+		{"small bodies that do not end", post + "Content-Length: 65536\r\n\r\n{"},
+		{"bodies that stall", post + "Content-Length: 1900000\r\n\r\n" + strings.Repeat("x", 70<<10)},
+		{"large bodies without a signature", post + "Content-Length: 1900000\r\n\r\n" + strings.Repeat("x", 1900000)},
+	} {
+		stop := s.attack(attack.sends)
+		for i := range 2 {
+			s.accept("github", "github", fmt.Sprint(attack.name, i), "push", "{}")
+			s.accept("other", "github", fmt.Sprint(attack.name, i), "push", large)
+		}
+		stop()
+		t.Logf("%s: %d MiB", attack.name, residentPeak(t, s.PID())>>20)
+	}
+
+	peak := residentPeak(t, s.PID())
+	t.Logf("idle %d MiB, at most %d MiB", idle>>20, peak>>20)
+	require.LessOrEqual(t, peak, documentedMemory(t))
+}
+
+// attack opens connections that send a text and then wait, from many addresses,
+// each again when it is closed. It returns once all of them have been opened.
+func (s *system) attack(sends string) (stop func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	pace := rate.NewLimiter(2000, 100)
+	var opened, running sync.WaitGroup
+	opened.Add(attackers)
+	for i := range attackers {
+		running.Go(func() {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%200))}}
+			for first := true; pace.Wait(ctx) == nil; first = false {
+				conn, err := d.DialContext(ctx, "tcp", s.address)
+				if first {
+					opened.Done()
+				}
+				if err != nil {
+					continue
+				}
+				breakOff := context.AfterFunc(ctx, func() { _ = conn.Close() })
+				_, _ = io.WriteString(conn, sends)
+				_, _ = io.Copy(io.Discard, conn) // until the edge closes it
+				breakOff()
+				_ = conn.Close()
+			}
+		})
+	}
+	opened.Wait()
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// residentPeak returns the most memory that a process has had resident, in
+// bytes.
+func residentPeak(t *testing.T, pid int) int64 {
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		t.Skip("only Linux tells how much memory a process has had")
+	}
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	require.NotNil(t, found)
+	kibibytes, err := strconv.ParseInt(string(found[1]), 10, 64)
+	require.NoError(t, err)
+	return kibibytes << 10
+}
+
+// documentedMemory returns what docs/operating.md says that an edge takes, in
+// bytes. What Kubernetes gives it is more.
+func documentedMemory(t *testing.T) int64 {
+	text, err := os.ReadFile("../docs/operating.md")
+	require.NoError(t, err)
+	found := regexp.MustCompile(`\n\| edge \| (\d+) MiB of memory`).FindSubmatch(text)
+	require.NotNil(t, found)
+	said, err := strconv.ParseInt(string(found[1]), 10, 64)
+	require.NoError(t, err)
+
+	edge := object(t, kubernetes(t), "Deployment", "hookyard-edge")
+	containers := as[[]any](t, at(edge, "spec", "template", "spec", "containers"))
+	limit := as[string](t, at(containers[0].(manifest), "resources", "limits", "memory"))
+	given, err := strconv.ParseInt(strings.TrimSuffix(limit, "Mi"), 10, 64)
+	require.NoError(t, err)
+	require.Greater(t, given, said, "Kubernetes kills an edge that takes what the docs say")
+	return said << 20
+}
