@@ -1,0 +1,131 @@
+package tests
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/worker"
+	"github.com/hookyard/hookyard/tests/harness"
+)
+
+// outcome is what a Retry Policy comes to.
+type outcome struct {
+	Attempts int
+	Waits    []time.Duration // before the second attempt and the third
+	Reason   event.ParkReason
+}
+
+// TestFirstMeansTheSame holds what a Retry Policy means at a local first attempt
+// against what the server makes of it, field by field.
+func TestFirstMeansTheSame(t *testing.T) {
+	t.Parallel()
+	down := func(o temporal.ApplicationErrorOptions) error {
+		return temporal.NewApplicationErrorWithOptions("down", "Down", o)
+	}
+	soon := temporal.RetryPolicy{InitialInterval: 1500 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 3}
+	with := func(change func(*temporal.RetryPolicy)) temporal.RetryPolicy {
+		p := soon
+		change(&p)
+		return p
+	}
+	cases := map[string]struct {
+		policy temporal.RetryPolicy
+		err    error
+	}{
+		"growing waits":          {soon, errors.New("down")},
+		"a longest wait":         {with(func(p *temporal.RetryPolicy) { p.MaximumInterval = 2 * time.Second }), errors.New("down")},
+		"equal waits":            {with(func(p *temporal.RetryPolicy) { p.BackoffCoefficient = 1 }), errors.New("down")},
+		"the usual coefficient":  {with(func(p *temporal.RetryPolicy) { p.BackoffCoefficient = 0 }), errors.New("down")},
+		"the usual first wait":   {with(func(p *temporal.RetryPolicy) { p.InitialInterval = 0 }), errors.New("down")},
+		"one attempt":            {with(func(p *temporal.RetryPolicy) { p.MaximumAttempts = 1 }), errors.New("down")},
+		"two attempts":           {with(func(p *temporal.RetryPolicy) { p.MaximumAttempts = 2 }), errors.New("down")},
+		"a permanent error":      {soon, down(temporal.ApplicationErrorOptions{NonRetryable: true})},
+		"a type that is final":   {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"Other", "Down"} }), down(temporal.ApplicationErrorOptions{})},
+		"another type is final":  {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"Other"} }), down(temporal.ApplicationErrorOptions{})},
+		"Go's type is final":     {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"errorString"} }), errors.New("down")},
+		"it says when":           {soon, down(temporal.ApplicationErrorOptions{NextRetryDelay: 1200 * time.Millisecond})},
+		"it says when, too late": {with(func(p *temporal.RetryPolicy) { p.MaximumInterval = 2 * time.Second }), down(temporal.ApplicationErrorOptions{NextRetryDelay: time.Hour})},
+	}
+	var (
+		mu    sync.Mutex
+		calls = map[string][]time.Time{} // by event id, when each attempt began
+	)
+	step := func(_ context.Context, id string) error {
+		mu.Lock()
+		calls[id] = append(calls[id], time.Now())
+		mu.Unlock()
+		return cases[strings.TrimSuffix(strings.TrimSuffix(id, " queue"), " local")].err
+	}
+	r := newRuns(t, once(), map[string]any{"Step": step}, worker.On("stripe.step", func(ctx workflow.Context, ev event.Event, _ []byte) error {
+		policy := cases[strings.TrimSuffix(strings.TrimSuffix(ev.ID, " queue"), " local")].policy
+		return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			StartToCloseTimeout: event.LocalWithin, RetryPolicy: &policy,
+		}), "Step", ev.ID).Get(ctx, nil)
+	}))
+	r.start()
+	for name := range cases {
+		r.begin(event.Event{ID: name + " queue", Type: "step"}, `{}`)
+		r.begin(event.Event{ID: name + " local", Type: "step", Local: []string{"Step"}}, `{}`)
+	}
+	outcomeOf := func(id string) outcome {
+		workflowID := event.WorkflowID("stripe", id)
+		parked := r.parked(workflowID)
+		mu.Lock()
+		defer mu.Unlock()
+		o := outcome{Attempts: len(calls[id]), Reason: parked.Steps[0].Reason}
+		for i := 1; i < len(calls[id]); i++ {
+			// Between two attempts passes the wait, and a moment more.
+			o.Waits = append(o.Waits, calls[id][i].Sub(calls[id][i-1]).Truncate(500*time.Millisecond))
+		}
+		return o
+	}
+	for name := range cases {
+		queue, local := outcomeOf(name+" queue"), outcomeOf(name+" local")
+		require.Equal(t, queue.Attempts, local.Attempts, name)
+		require.Equal(t, queue.Reason, local.Reason, name)
+		for i, wait := range queue.Waits {
+			require.InDelta(t, wait.Seconds(), local.Waits[i].Seconds(), 1, "%s: wait %d", name, i+1)
+		}
+	}
+}
+
+// TestFirstAttemptKillsWorker has the first attempt end the worker. The step is
+// a regular Activity after that, so it parks in the end.
+func TestFirstAttemptKillsWorker(t *testing.T) {
+	t.Parallel()
+	program := t.TempDir() + "/hookyard"
+	const file = "activities/mail.go"
+	code, err := os.ReadFile("../" + file)
+	require.NoError(t, err)
+	head, tail, found := strings.Cut(string(code), "SendReceipt(ctx context.Context, r Receipt) error {\n")
+	require.True(t, found)
+	require.NoError(t, harness.Build(t.Context(), program, "-overlay", overlay(t, map[string]string{
+		file: head + "SendReceipt(ctx context.Context, r Receipt) error {\n\tif r.Key != \"\" {\n\t\tpanicked := make(chan struct{})\n\t\tgo func() { panic(\"a bug that ends the worker\") }()\n\t\t<-panicked\n\t}\n" + tail,
+	}), "./cmd/hookyard"))
+	s := newSystem(t, startTemporal(t, ""), stripeSource+"retry: {SendReceipt: {initial: 1s, backoff: 1, attempts: 2, timeout: 5s, first: local}}\n")
+	s.program = program
+	s.serve()
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
+	harness.Eventually(t, "it parks, however often the worker dies", func() bool {
+		if s.Gone() {
+			s.serve()
+		}
+		return len(s.memo("stripe:evt_1").Steps) > 0
+	})
+	step := s.memo("stripe:evt_1").Steps[0]
+	require.Equal(t, "SendReceipt", step.Name)
+	require.Equal(t, event.ReasonTimeout, step.Reason)
+	require.Equal(t, 1, s.scheduled("stripe:evt_1")["SendReceipt"])
+	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, s.statusOf("stripe:evt_1"))
+}
