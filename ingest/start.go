@@ -92,8 +92,12 @@ func (s *WorkflowStarter) options(ev event.Event) client.StartWorkflowOptions {
 // summary returns the run's summary for the Web UI, at most 200 bytes. Temporal
 // takes 400.
 func summary(ev event.Event) string {
-	text := ev.Source + " " + ev.Type + " " + ev.ID
-	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
+	short := func(text string) string { return event.Code(text[:min(len(text), 100)]) }
+	text := ev.Source
+	if ev.Type != "" {
+		text += " " + short(ev.Type)
+	}
+	return text + " " + short(ev.ID)
 }
 
 // Payload wraps a body so that Temporal stores its bytes as they came. The Web

@@ -124,7 +124,7 @@ func (o *operator) pause(ctx context.Context, out io.Writer, source, taskQueue s
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            command.PlainLine(source+" is paused by "+o.by+": "+o.why, 200),
+		StaticSummary:                            source + " is paused by " + event.Code(command.PlainLine(o.by, 80)) + ": " + event.Code(command.PlainLine(o.why, 100)),
 		Memo:                                     map[string]any{event.PauseMemo: p},
 	}, event.PauseWorkflow, p)
 	if _, already := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); already {

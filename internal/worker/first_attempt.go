@@ -71,7 +71,7 @@ func (o *firstAttempt) ExecuteActivity(ctx workflow.Context, activityType string
 func (o *firstAttempt) here(ctx workflow.Context, activityType string, options workflow.ActivityOptions) (here bool) {
 	now := short(ctx, options) && valid(options.RetryPolicy) && !o.tasks.Again(workflow.GetInfo(ctx).WorkflowExecution.RunID)
 	choice := workflow.MutableSideEffectWithOptions(ctx, "first attempt: "+activityType,
-		workflow.MutableSideEffectOptions{Summary: "is the first attempt of " + parking.Code(activityType) + " made where the Workflow runs?"},
+		workflow.MutableSideEffectOptions{Summary: "is the first attempt of " + event.Code(activityType) + " made where the Workflow runs?"},
 		func(workflow.Context) any { return now },
 		func(a, b any) bool { return a == b })
 	if err := choice.Get(&here); err != nil {
@@ -96,7 +96,7 @@ func local(ctx workflow.Context, activityType string, o workflow.ActivityOptions
 	if timeout <= 0 {
 		timeout = event.LocalWithin
 	}
-	summary := "first attempt of " + parking.Code(activityType) + ", made where the Workflow runs"
+	summary := "first attempt of " + event.Code(activityType) + ", made where the Workflow runs"
 	if o.Summary != "" {
 		summary = o.Summary
 	}
@@ -187,7 +187,7 @@ func final(err error, p temporal.RetryPolicy) error {
 // backOff waits as the server does between attempts, where the Web UI shows it.
 func backOff(ctx workflow.Context, wait time.Duration, activityType string, err error) error {
 	return workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{
-		Summary: parking.Code(activityType) + " failed: " + parking.Code(parking.Clip(parking.Message(err), 200)),
+		Summary: event.Code(activityType) + " failed: " + event.Code(parking.Clip(parking.Message(err), 200)),
 	}).Get(ctx, nil)
 }
 

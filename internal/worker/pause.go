@@ -16,7 +16,7 @@ func pausing(ctx workflow.Context, p event.Pause) (event.Unpause, error) {
 	})
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf(
 		"### Source %s is paused\n\nIts webhooks are taken and stored, and their Workflows wait.\n\n- by: %s\n- why: %s\n\n`hookyard unpause %s` ends it.\n",
-		p.Source, p.By, p.Why, p.Source))
+		p.Source, event.Code(p.By), event.Code(p.Why), p.Source))
 	var u event.Unpause
 	workflow.NewSelector(ctx).
 		AddReceive(unpause, func(c workflow.ReceiveChannel, _ bool) { c.ReceiveAsync(&u) }).

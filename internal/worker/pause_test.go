@@ -36,7 +36,7 @@ func TestPause(t *testing.T) {
 				require.NoError(t, err)
 				var metadata sdkpb.WorkflowMetadata
 				require.NoError(t, value.Get(&metadata))
-				require.Contains(t, metadata.GetCurrentDetails(), "- by: ada\n- why: the ledger moves")
+				require.Contains(t, metadata.GetCurrentDetails(), "- by: `ada`\n- why: `the ledger moves`")
 				require.Equal(t, event.SignalUnpause, metadata.GetDefinition().GetSignalDefinitions()[0].GetName())
 				env.SignalWorkflow(event.SignalUnpause, tt.input)
 			}, 1000*time.Hour)

@@ -26,11 +26,11 @@ const (
 func (r *Run) note(ctx workflow.Context, what, step, by, why string) {
 	text := what
 	if step != "" {
-		text += " " + Code(step)
+		text += " " + event.Code(step)
 	}
-	text += " by " + Code(somebody(by))
+	text += " by " + event.Code(somebody(by))
 	if why != "" {
-		text += ": " + Code(line(why, maxWhy))
+		text += ": " + event.Code(line(why, maxWhy))
 	}
 	r.noteLine(ctx, text)
 }
@@ -54,17 +54,6 @@ func line(text string, most int) string {
 	return Clip(strings.Join(strings.FieldsFunc(text, func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)
 	}), " "), most)
-}
-
-// Code returns a text as a code span of Markdown, on one line. Markdown makes no
-// link, image or HTML of what is in it. All that people or other systems write
-// is shown this way.
-func Code(text string) string {
-	text = strings.TrimSpace(strings.ReplaceAll(line(text, maxError), "`", "'"))
-	if text == "" {
-		return "` `"
-	}
-	return "`" + text + "`"
 }
 
 // codeBlock returns a text of several lines as Markdown that makes nothing of it.
@@ -109,7 +98,7 @@ func (p *parkedStep) details() string {
 		tried = fmt.Sprintf("%d attempts over %s, ", p.Attempts, p.Since.Sub(p.Started).Round(time.Second))
 	}
 	return fmt.Sprintf("### Parked at %s: %s\n\n%ssince %s UTC. The last error:\n\n%s\n",
-		Code(p.Name), p.Reason, tried, p.Since.UTC().Format(time.DateTime), codeBlock(p.Error))
+		event.Code(p.Name), p.Reason, tried, p.Since.UTC().Format(time.DateTime), codeBlock(p.Error))
 }
 
 // heldDetails is the page of a held run.
@@ -121,7 +110,7 @@ func heldDetails(s Step) string {
 
 // howTo says what can be done, ready to be copied.
 func howTo(workflowID, step string) string {
-	command := func(text, what string) string { return "- " + Code("hookyard "+text) + " " + what + "\n" }
+	command := func(text, what string) string { return "- " + event.Code("hookyard "+text) + " " + what + "\n" }
 	return "To go on, send a Signal from this page, or run one of these:\n\n" +
 		command("resume "+workflowID, "tries again from here") +
 		command(`resolve `+workflowID+` --step `+step+` --result null --why "…"`, "says that it was done by hand") +
@@ -141,5 +130,5 @@ func (r *Run) payloadDetails() string {
 	if err != nil || kind == "" {
 		kind = string(p.GetMetadata()[converter.MetadataEncoding])
 	}
-	return fmt.Sprintf("The payload is %s, %d bytes.\n\n", Code(line(kind, 100)), len(p.GetData()))
+	return fmt.Sprintf("The payload is %s, %d bytes.\n\n", event.Code(line(kind, 100)), len(p.GetData()))
 }

@@ -127,7 +127,7 @@ func FuzzDetails(f *testing.F) {
 		p := &parkedStep{Step: Step{Name: "Step", Reason: event.ReasonFailed, Error: Clip(said, 1<<10), Since: time.Unix(1, 0)}}
 		page := p.details()
 		require.Equal(t, 2, strings.Count(page, "```"), "%q", page)
-		for _, text := range []string{Code(somebody(by)), Code(why), Code(said)} {
+		for _, text := range []string{event.Code(somebody(by)), event.Code(why), event.Code(said)} {
 			require.NotContains(t, text, "\n")
 			require.Equal(t, 2, strings.Count(text, "`"), "%q", text)
 			require.LessOrEqual(t, len(text), maxError+len("``…"))

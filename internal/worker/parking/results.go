@@ -139,7 +139,7 @@ func (d *results) tagged(payloads *commonpb.Payloads) *call {
 // in a replay: another type in the code of tomorrow must not change what this
 // run has done.
 func (d *results) recorded(c *call, decodeErr error) (wrong string, err error) {
-	err = workflow.SideEffectWithOptions(d.ctx, workflow.SideEffectOptions{Summary: "does the result of " + Code(c.name) + " fit?"},
+	err = workflow.SideEffectWithOptions(d.ctx, workflow.SideEffectOptions{Summary: "does the result of " + event.Code(c.name) + " fit?"},
 		func(workflow.Context) any {
 			if decodeErr == nil {
 				return ""
@@ -159,7 +159,7 @@ func (r *Run) repair(ctx workflow.Context, c *call, wrong string) error {
 		c.parked = &Step{Name: c.name, Reason: event.ReasonFailed, Started: workflow.Now(ctx), Error: Clip(fmt.Sprintf(
 			"the result that was given by hand does not fit: %s; resolve the step with one that fits, or resume it to have it run", wrong), maxError)}
 	} else {
-		r.noteLine(ctx, fmt.Sprintf("the result of %s from before does not fit the code, so it runs again: %s", Code(c.name), Code(wrong)))
+		r.noteLine(ctx, fmt.Sprintf("the result of %s from before does not fit the code, so it runs again: %s", event.Code(c.name), event.Code(wrong)))
 		workflow.GetLogger(ctx).Warn("a result of an earlier run does not fit; the step runs again", "step", c.name, "err", wrong)
 		attempt = c.attempt()
 	}
