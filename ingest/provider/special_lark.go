@@ -109,7 +109,7 @@ func (v larkVerifier) Identify(d *Delivery) ([]Identity, error) {
 	}
 	id := first("header.event_id", "uuid")
 	if id == "" {
-		return nil, fmt.Errorf("%w: neither header.event_id nor uuid is in the decrypted body", ErrNoEvent)
+		id = hexSHA256(plain)
 	}
 	return []Identity{{ID: id, Type: first("header.event_type", "event.type"), Payload: plain, JSON: true}}, nil
 }

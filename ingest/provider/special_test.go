@@ -298,6 +298,10 @@ func TestSpecialBindRefuses(t *testing.T) {
 			_, err := scheme.Bind(Binding{})
 			require.ErrorContains(t, err, "audience")
 			continue
+		case "convoy":
+			_, err := scheme.Bind(Binding{})
+			require.ErrorContains(t, err, "option advanced")
+			continue
 		case "paypal":
 			_, err := scheme.Bind(Binding{})
 			require.ErrorContains(t, err, "webhook_id")
