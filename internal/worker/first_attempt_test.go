@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
+
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
@@ -16,6 +19,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"google.golang.org/grpc"
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker"
@@ -91,6 +95,8 @@ func TestFirstAttemptFails(t *testing.T) {
 	t.Parallel()
 	broken, permanent := errors.New("connection refused"), temporal.NewNonRetryableApplicationError("no such customer", "Gone", nil)
 	later := temporal.NewApplicationErrorWithOptions("too many", "Busy", temporal.ApplicationErrorOptions{NextRetryDelay: time.Minute})
+	final := temporal.NewApplicationError("no such tariff", "Final")
+	muchLater := temporal.NewApplicationErrorWithOptions("too many", "Busy", temporal.ApplicationErrorOptions{NextRetryDelay: time.Hour})
 	for _, tt := range []struct {
 		name    string
 		most    int32
@@ -102,12 +108,14 @@ func TestFirstAttemptFails(t *testing.T) {
 		{"for as long as the policy allows", 2, []error{broken}, []attempt{{local: true}, {after: 3 * time.Second}}, "connection refused"},
 		{"and may not be made again", 1, []error{broken}, []attempt{{local: true}}, "connection refused"},
 		{"for good", 3, []error{permanent}, []attempt{{local: true}}, "no such customer"},
+		{"with a type that is final", 3, []error{final}, []attempt{{local: true}}, "no such tariff"},
+		{"and says when, beyond the longest wait", 3, []error{muchLater, nil}, []attempt{{local: true}, {after: 300 * time.Second}}, ""},
 		{"and says when to come back", 3, []error{later, nil}, []attempt{{local: true}, {after: time.Minute}}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o := shortStep()
-			o.RetryPolicy.MaximumAttempts = tt.most
+			o.RetryPolicy.MaximumAttempts, o.RetryPolicy.NonRetryableErrorTypes = tt.most, []string{"Final"}
 			seen, err := attempts(t, o, tt.answers...)
 			require.Equal(t, tt.want, seen)
 			if tt.fails == "" {
@@ -157,6 +165,35 @@ func TestPolicyAfterFirstAttempt(t *testing.T) {
 			require.NoError(t, env.GetWorkflowError())
 			require.Equal(t, []temporal.RetryPolicy{tt.left}, policies.seen)
 		})
+	}
+}
+
+// TestFirstAttemptGivesWay has a Workflow Task that was attempted before: the
+// step is a regular Activity then, and again a local one in a later task.
+func TestFirstAttemptGivesWay(t *testing.T) {
+	t.Parallel()
+	for attempt, local := range map[int32]bool{1: true, 2: false, 7: false} {
+		tasks := &worker.Tasks{}
+		poll := func(a int32) {
+			reply := &workflowservice.PollWorkflowTaskQueueResponse{WorkflowExecution: &commonpb.WorkflowExecution{RunId: "default-test-run-id"}, Attempt: a}
+			invoke := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error { return nil }
+			require.NoError(t, tasks.Watch(t.Context(), "PollWorkflowTaskQueue", nil, reply, nil, invoke))
+		}
+		poll(3)
+		require.True(t, tasks.Again("default-test-run-id"))
+		poll(attempt)
+		env := new(testsuite.WorkflowTestSuite).NewTestWorkflowEnvironment()
+		env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{worker.FirstAttemptOnly(tasks, "Step")}})
+		var here bool
+		env.RegisterActivityWithOptions(func(ctx context.Context) error {
+			here = activity.GetInfo(ctx).IsLocalActivity
+			return nil
+		}, activity.RegisterOptions{Name: "Step"})
+		env.ExecuteWorkflow(func(ctx workflow.Context) error {
+			return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, shortStep()), "Step").Get(ctx, nil)
+		})
+		require.NoError(t, env.GetWorkflowError())
+		require.Equal(t, local, here, "attempt %d", attempt)
 	}
 }
 

@@ -141,6 +141,30 @@ func TestCarriedResult(t *testing.T) {
 	})
 }
 
+// TestNotComeTo resolves a step by hand, and has the run that continues this one
+// fail before it comes to that step. The run after it has the result all the
+// same.
+func TestNotComeTo(t *testing.T) {
+	t.Parallel()
+	first := newRun(t, failing, parking.Options{})
+	first.failures["B"] = attempts
+	first.at(time.Hour, func() {
+		first.SignalWorkflow(event.SignalResolve, parking.Resolve{Result: json.RawMessage(`"by hand"`)})
+	})
+	first.start()
+	second := first.continued(func(workflow.Context, event.Event, converter.RawValue) error { return errors.New("no rule at all") })
+	second.at(time.Hour, func() { second.SignalWorkflow(event.SignalResume, parking.Resume{}) })
+	second.start()
+	third := second.continued(twoSteps)
+	third.at(time.Hour, func() { third.SignalWorkflow(event.SignalResume, parking.Resume{}) })
+	third.start()
+	require.NoError(t, third.GetWorkflowError())
+	require.Empty(t, third.calls["A"]+third.calls["B"])
+	var result string
+	require.NoError(t, third.GetWorkflowResult(&result))
+	require.Equal(t, "by hand", result)
+}
+
 // TestParkedCarriesOver has the Workflow fail as a whole while one of its steps
 // is parked: that step stays parked in the run that continues this one.
 func TestParkedCarriesOver(t *testing.T) {
