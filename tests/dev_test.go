@@ -33,6 +33,13 @@ func (s *devSystem) vars() []string {
 	return []string{"HOME=" + s.home, "XDG_CACHE_HOME=" + filepath.Dir(filepath.Dir(programs.DevServer)), "PATH=" + filepath.Dir(goTool(s.t))}
 }
 
+// goEnv returns a setting of the go command.
+func goEnv(t *testing.T, name string) string {
+	value, err := exec.CommandContext(t.Context(), goTool(t), "env", name).Output() //nolint:gosec // the Go command
+	require.NoError(t, err)
+	return strings.TrimSpace(string(value))
+}
+
 func goTool(t *testing.T) string {
 	path, err := exec.LookPath("go")
 	require.NoError(t, err)
@@ -96,17 +103,19 @@ func TestDev(t *testing.T) {
 }
 
 // left lists the processes that still use this system's Temporal port.
-func (s *devSystem) left() []string {
-	var left []string
+func (s *devSystem) left() []string { return processesOf(s.t, harness.Port(s.temporal)) }
+
+// processesOf lists the processes of this machine with the argument.
+func processesOf(t *testing.T, argument string) (found []string) {
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	require.NoError(s.t, err)
+	require.NoError(t, err)
 	for _, file := range files {
 		line, err := os.ReadFile(file)
-		if err == nil && strings.Contains(string(line), "\x00"+harness.Port(s.temporal)+"\x00") {
-			left = append(left, strings.ReplaceAll(string(line), "\x00", " "))
+		if err == nil && strings.Contains(string(line), "\x00"+argument+"\x00") {
+			found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
 		}
 	}
-	return left
+	return found
 }
 
 // TestDevKilled kills dev so that it cannot clean up.

@@ -10,5 +10,5 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(env command.Env) []*cobra.Command {
-	return []*cobra.Command{devCommand(env)}
+	return []*cobra.Command{devCommand(env), newCommand(env)}
 }
