@@ -22,7 +22,6 @@ import (
 // outcome is what a Retry Policy comes to.
 type outcome struct {
 	Attempts int
-	Waits    []time.Duration // before the second attempt and the third
 	Reason   event.ParkReason
 }
 
@@ -33,6 +32,12 @@ func TestFirstMeansTheSame(t *testing.T) {
 	down := func(o temporal.ApplicationErrorOptions) error {
 		return temporal.NewApplicationErrorWithOptions("down", "Down", o)
 	}
+	ms := func(waits ...int) (all []time.Duration) {
+		for _, wait := range waits {
+			all = append(all, time.Duration(wait)*time.Millisecond)
+		}
+		return all
+	}
 	soon := temporal.RetryPolicy{InitialInterval: 1500 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 3}
 	with := func(change func(*temporal.RetryPolicy)) temporal.RetryPolicy {
 		p := soon
@@ -42,20 +47,21 @@ func TestFirstMeansTheSame(t *testing.T) {
 	cases := map[string]struct {
 		policy temporal.RetryPolicy
 		err    error
+		waits  []time.Duration // before the second attempt and the third, at least
 	}{
-		"growing waits":          {soon, errors.New("down")},
-		"a longest wait":         {with(func(p *temporal.RetryPolicy) { p.MaximumInterval = 2 * time.Second }), errors.New("down")},
-		"equal waits":            {with(func(p *temporal.RetryPolicy) { p.BackoffCoefficient = 1 }), errors.New("down")},
-		"the usual coefficient":  {with(func(p *temporal.RetryPolicy) { p.BackoffCoefficient = 0 }), errors.New("down")},
-		"the usual first wait":   {with(func(p *temporal.RetryPolicy) { p.InitialInterval = 0 }), errors.New("down")},
-		"one attempt":            {with(func(p *temporal.RetryPolicy) { p.MaximumAttempts = 1 }), errors.New("down")},
-		"two attempts":           {with(func(p *temporal.RetryPolicy) { p.MaximumAttempts = 2 }), errors.New("down")},
-		"a permanent error":      {soon, down(temporal.ApplicationErrorOptions{NonRetryable: true})},
-		"a type that is final":   {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"Other", "Down"} }), down(temporal.ApplicationErrorOptions{})},
-		"another type is final":  {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"Other"} }), down(temporal.ApplicationErrorOptions{})},
-		"Go's type is final":     {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"errorString"} }), errors.New("down")},
-		"it says when":           {soon, down(temporal.ApplicationErrorOptions{NextRetryDelay: 1200 * time.Millisecond})},
-		"it says when, too late": {with(func(p *temporal.RetryPolicy) { p.MaximumInterval = 2 * time.Second }), down(temporal.ApplicationErrorOptions{NextRetryDelay: time.Hour})},
+		"growing waits":          {soon, errors.New("down"), ms(1500, 3000)},
+		"a longest wait":         {with(func(p *temporal.RetryPolicy) { p.MaximumInterval = 2 * time.Second }), errors.New("down"), ms(1500, 2000)},
+		"equal waits":            {with(func(p *temporal.RetryPolicy) { p.BackoffCoefficient = 1 }), errors.New("down"), ms(1500, 1500)},
+		"the usual coefficient":  {with(func(p *temporal.RetryPolicy) { p.BackoffCoefficient = 0 }), errors.New("down"), ms(1500, 3000)},
+		"the usual first wait":   {with(func(p *temporal.RetryPolicy) { p.InitialInterval = 0 }), errors.New("down"), ms(1000, 2000)},
+		"one attempt":            {with(func(p *temporal.RetryPolicy) { p.MaximumAttempts = 1 }), errors.New("down"), nil},
+		"two attempts":           {with(func(p *temporal.RetryPolicy) { p.MaximumAttempts = 2 }), errors.New("down"), ms(1500)},
+		"a permanent error":      {soon, down(temporal.ApplicationErrorOptions{NonRetryable: true}), nil},
+		"a type that is final":   {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"Other", "Down"} }), down(temporal.ApplicationErrorOptions{}), nil},
+		"another type is final":  {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"Other"} }), down(temporal.ApplicationErrorOptions{}), ms(1500, 3000)},
+		"Go's type is final":     {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"errorString"} }), errors.New("down"), nil},
+		"it says when":           {soon, down(temporal.ApplicationErrorOptions{NextRetryDelay: 1200 * time.Millisecond}), ms(1200, 1200)},
+		"it says when, too late": {with(func(p *temporal.RetryPolicy) { p.MaximumInterval = 2 * time.Second }), down(temporal.ApplicationErrorOptions{NextRetryDelay: time.Hour}), ms(2000, 2000)},
 	}
 	var (
 		mu    sync.Mutex
@@ -78,24 +84,23 @@ func TestFirstMeansTheSame(t *testing.T) {
 		r.begin(event.Event{ID: name + " queue", Type: "step"}, `{}`)
 		r.begin(event.Event{ID: name + " local", Type: "step", Local: []string{"Step"}}, `{}`)
 	}
-	outcomeOf := func(id string) outcome {
-		workflowID := event.WorkflowID("stripe", id)
-		parked := r.parked(workflowID)
+	outcomeOf := func(id string, waits []time.Duration) outcome {
+		parked := r.parked(event.WorkflowID("stripe", id))
 		mu.Lock()
 		defer mu.Unlock()
-		o := outcome{Attempts: len(calls[id]), Reason: parked.Steps[0].Reason}
-		for i := 1; i < len(calls[id]); i++ {
-			// Between two attempts passes the wait, and a moment more.
-			o.Waits = append(o.Waits, calls[id][i].Sub(calls[id][i-1]).Truncate(500*time.Millisecond))
+		require.Len(t, calls[id], len(waits)+1, id)
+		for i, wait := range waits {
+			require.GreaterOrEqual(t, calls[id][i+1].Sub(calls[id][i])+50*time.Millisecond, wait, "%s: wait %d", id, i+1)
 		}
-		return o
+		return outcome{len(calls[id]), parked.Steps[0].Reason}
 	}
-	for name := range cases {
-		queue, local := outcomeOf(name+" queue"), outcomeOf(name+" local")
-		require.Equal(t, queue.Attempts, local.Attempts, name)
-		require.Equal(t, queue.Reason, local.Reason, name)
-		for i, wait := range queue.Waits {
-			require.InDelta(t, wait.Seconds(), local.Waits[i].Seconds(), 1, "%s: wait %d", name, i+1)
+	for name, tt := range cases {
+		require.Equal(t, outcomeOf(name+" queue", tt.waits), outcomeOf(name+" local", tt.waits), name)
+		for _, e := range r.history(event.WorkflowID("stripe", name+" local")) {
+			if timer := e.GetTimerStartedEventAttributes(); timer != nil && len(tt.waits) > 0 {
+				require.Equal(t, tt.waits[0], timer.GetStartToFireTimeout().AsDuration(), name)
+				break
+			}
 		}
 	}
 }
