@@ -33,7 +33,7 @@ func TestVictim(t *testing.T) {
 	require.Nil(t, all.victim(), "none is closed that delivers")
 	idle := add(1, 50, true, false, 5)
 	idleLonger := add(2, 10, true, false, 9)
-	genuine := add(3, 2, false, true, 0)
+	genuine := add(3, 95, false, true, 0)
 	old := add(4, 90, false, true, 0)
 	young := add(4, 1, false, false, 0)
 	gives(old, "the oldest of the peer with most unverified")
