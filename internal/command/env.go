@@ -21,7 +21,7 @@ type Env struct {
 	Vars           []string // "NAME=value"
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// hangups delivers, until stop is called, when somebody wants the config
+	// Hangups delivers, until stop is called, when somebody wants the config
 	// to be read again; nil where nobody can.
 	Hangups func() (asked <-chan os.Signal, stop func())
 }
@@ -60,6 +60,8 @@ func Usage(err error) error { return UsageError{err} }
 // Unwrap returns what was wrong.
 func (e UsageError) Unwrap() error { return e.error }
 
+// ExitCode prints an error, if there is one, and returns the exit code for it.
+// Commands that the error names are printed as this program is started.
 func ExitCode(err error, stderr io.Writer) int {
 	var usage UsageError
 	switch {
@@ -70,10 +72,10 @@ func ExitCode(err error, stderr io.Writer) int {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "hookyard: %v\n", err)
+		fmt.Fprintln(stderr, asTyped("hookyard: "+err.Error()))
 		return exitUsage
 	default:
-		fmt.Fprintln(stderr, message(err))
+		fmt.Fprintln(stderr, asTyped(message(err)))
 		return exitError
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Execute runs a command line of the given commands. It returns when the command is done or, for one
-// that serves, when ctx ends and everything it started has stopped.
+// Execute runs a command line of the given commands. It returns when the command
+// is done or, for one that serves, when ctx ends and everything it started has
+// stopped.
 func Execute(ctx context.Context, env Env, args []string, commands ...*cobra.Command) error {
 	root := &cobra.Command{
 		Use:   "hookyard",
@@ -29,6 +30,7 @@ Start with "hookyard dev": it runs everything on this machine.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
 	root.AddCommand(commands...)
+	nameProgram(root)
 	for _, c := range root.Commands() {
 		if check := c.Args; check != nil {
 			c.Args = func(cmd *cobra.Command, got []string) error {
@@ -44,4 +46,22 @@ Start with "hookyard dev": it runs everything on this machine.`,
 		return Usage(err)
 	}
 	return err
+}
+
+// nameProgram has the help of each command say how this program is started.
+func nameProgram(root *cobra.Command) {
+	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: Invocation()}
+	for commands := []*cobra.Command{root}; len(commands) > 0; commands = commands[1:] {
+		c := commands[0]
+		c.Long = asTyped(c.Long)
+		c.Example = strings.ReplaceAll(c.Example, "hookyard ", Invocation()+" ")
+		commands = append(commands, c.Commands()...)
+	}
+}
+
+// asTyped puts the name that this program is started by into a text for a
+// terminal. Texts are written for the program hookyard, and quote its commands
+// as `hookyard NAME` or "hookyard NAME".
+func asTyped(text string) string {
+	return strings.NewReplacer("`hookyard ", "`"+Invocation()+" ", "\"hookyard ", "\""+Invocation()+" ").Replace(text)
 }

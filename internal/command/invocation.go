@@ -3,6 +3,7 @@ package command
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"strings"
 )
@@ -12,12 +13,16 @@ const Module = "github.com/hookyard/hookyard"
 
 // Invocation is how this program was started, as one would type it: "hooks", or
 // "go run ./cmd/hooks" where `go run` has built it.
-func Invocation() string {
-	exe, err := os.Executable()
-	if err == nil && !strings.Contains(exe, string(filepath.Separator)+"go-build") {
-		return filepath.Base(exe)
+func Invocation() string { return invocation(os.Args[0]) }
+
+// goCacheFolder is a folder of the build cache, where `go run` keeps a program.
+var goCacheFolder = regexp.MustCompile(`^[0-9a-f]{64}-d$`)
+
+func invocation(started string) string {
+	if strings.Contains(started, string(filepath.Separator)+"go-build") || goCacheFolder.MatchString(filepath.Base(filepath.Dir(started))) {
+		return "go run " + MainPackage()
 	}
-	return "go run " + MainPackage()
+	return strings.TrimSuffix(filepath.Base(started), ".exe")
 }
 
 // MainPackage is the package of this program as one names it to the go command
