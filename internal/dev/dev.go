@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -26,6 +27,8 @@ type devOptions struct {
 	temporalPort, uiPort int
 	dbFilename           string
 	ephemeral, prepare   bool
+	watch                bool
+	webUI, restarted     bool // given by a dev that watches: see watch.go
 	logs                 command.Logging
 }
 
@@ -39,9 +42,18 @@ func devCommand(env command.Env) *cobra.Command {
 The Temporal that already answers at the configured address is used, else
 "temporal" from PATH, else a dev server that is built on first use (about 6
 minutes, once, with a Go toolchain). Without a config file there is a demo with
-sources to try. Ctrl-C stops everything.`,
+sources to try. Ctrl-C stops everything.
+
+With --watch the program is built again and restarted whenever its source or its
+config changes, while Temporal goes on. A change that does not build, or a
+config with mistakes, is reported, and the last good build goes on.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return dev(cmd.Context(), env, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.watch {
+				return watch(cmd.Context(), env, o, childFlags(cmd.Flags()))
+			}
+			return dev(cmd.Context(), env, o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.config, "config", "c", "", "the config file (default hookyard.yaml if it is here, else a demo)")
@@ -51,7 +63,16 @@ sources to try. Ctrl-C stops everything.`,
 	f.StringVar(&o.dbFilename, "db-filename", "", "where Temporal keeps its state (default in your state folder)")
 	f.BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing: everything is in memory or in a folder that is removed")
 	f.BoolVar(&o.prepare, "prepare", false, "only build the dev server, and print where it is")
+	f.BoolVar(&o.watch, "watch", false, "build and restart the program whenever a file of it changes")
+	f.BoolVar(&o.webUI, "web-ui", false, "the Web UI of a Temporal that is there already is at --ui-port")
+	f.BoolVar(&o.restarted, "restarted", false, "do not say again what is where")
+	for _, internal := range []string{"web-ui", "restarted"} {
+		if err := f.MarkHidden(internal); err != nil {
+			panic(err) // a flag of that name stands above
+		}
+	}
 	cmd.MarkFlagsMutuallyExclusive("db-filename", "ephemeral")
+	cmd.MarkFlagsMutuallyExclusive("watch", "prepare")
 	o.logs.Flags(cmd, "text")
 	return cmd
 }
@@ -88,12 +109,9 @@ func dev(ctx context.Context, env command.Env, o devOptions) error {
 	defer stopDemo()
 	defer l.Close() // the edge closes it first, where it got that far
 
-	options, err := command.ClientOptions(env, logger)
+	options, err := temporalOptions(env, o, logger)
 	if err != nil {
 		return err
-	}
-	if _, set := env.LookupEnv("TEMPORAL_ADDRESS"); !set && options.HostPort == net.JoinHostPort(command.DefaultHost, strconv.Itoa(command.DefaultPort)) {
-		options.HostPort = net.JoinHostPort(command.DefaultHost, strconv.Itoa(o.temporalPort))
 	}
 	server := &temporalProcess{options: options, builder: builder, home: home, dev: o, output: env.Stderr}
 	if err := server.start(ctx); err != nil {
@@ -108,12 +126,30 @@ func dev(ctx context.Context, env command.Env, o devOptions) error {
 		return err
 	}
 
-	if server.cmd != nil && set.Alerts.WebUI == "" {
+	ownWebUI := server.process != nil || o.webUI
+	if ownWebUI && set.Alerts.WebUI == "" {
 		set.Alerts.WebUI = "http://" + net.JoinHostPort(command.DefaultHost, strconv.Itoa(o.uiPort))
 	}
 	s := &serve.Service{Started: set, Temporal: options, Home: home, Logger: logger, Drain: 10 * time.Second, App: env.App, Edge: true, Worker: true, AdminElsewhere: true,
 		Listener: l, LookupEnv: env.LookupEnv}
-	return s.Run(ctx, func() { fmt.Fprint(env.Stdout, banner(set, l, options, o, home, server.cmd != nil)) })
+	return s.Run(ctx, func() {
+		if !o.restarted {
+			fmt.Fprint(env.Stdout, banner(set, l, options, o, home, ownWebUI))
+		}
+	})
+}
+
+// temporalOptions leads to the Temporal that is configured or, where none
+// is, to the one on --temporal-port.
+func temporalOptions(env command.Env, o devOptions, logger *slog.Logger) (client.Options, error) {
+	options, err := command.ClientOptions(env, logger)
+	if err != nil {
+		return client.Options{}, err
+	}
+	if _, set := env.LookupEnv("TEMPORAL_ADDRESS"); !set && options.HostPort == net.JoinHostPort(command.DefaultHost, strconv.Itoa(command.DefaultPort)) {
+		options.HostPort = net.JoinHostPort(command.DefaultHost, strconv.Itoa(o.temporalPort))
+	}
+	return options, nil
 }
 
 // devConfig loads the config, or writes and loads the demo's, and listens

@@ -2,14 +2,12 @@ package dev
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +25,7 @@ type temporalProcess struct {
 	dev     devOptions
 	output  io.Writer
 
-	cmd    *exec.Cmd     // nil where one was there before
-	exited chan struct{} // closed when it has ended
-	err    error         // of its end
+	process *started // nil where a Temporal was there before
 }
 
 // start makes sure that a Temporal answers at the configured address: the one
@@ -93,24 +89,21 @@ func (t *temporalProcess) command(ctx context.Context, host, port string) (*exec
 	}
 	cmd := exec.Command(program, args...) //nolint:noctx // stopped below, by a signal and in its turn
 	cmd.Stderr = t.output
-	ownGroup(cmd)
 	return cmd, nil
 }
 
 // run starts the process and waits until it answers.
 func (t *temporalProcess) run(ctx context.Context, cmd *exec.Cmd) error {
-	started := make(chan error, 1)
-	t.exited = make(chan struct{})
-	go t.startAndWait(cmd, started)
-	if err := <-started; err != nil {
-		return fmt.Errorf("start %s: %w", cmd.Path, err)
+	process, err := start(cmd)
+	if err != nil {
+		return err
 	}
-	t.cmd = cmd
+	t.process = process
 	limit := time.After(60 * time.Second)
 	for !alive(ctx, t.options) || !answers(ctx, net.JoinHostPort(command.DefaultHost, strconv.Itoa(t.dev.uiPort))) {
 		select {
-		case <-t.exited:
-			return fmt.Errorf("%s ended before it answered (%w); what it said stands above", filepath.Base(cmd.Path), t.err)
+		case <-process.exited:
+			return fmt.Errorf("%s ended before it answered (%w); what it said stands above", filepath.Base(cmd.Path), process.err)
 		case <-ctx.Done():
 			t.stop()
 			return ctx.Err()
@@ -123,25 +116,9 @@ func (t *temporalProcess) run(ctx context.Context, cmd *exec.Cmd) error {
 	return nil
 }
 
-// startAndWait starts the process and reports its end. It keeps to one thread,
-// because on Linux the process is told of the death of the thread that started
-// it.
-func (t *temporalProcess) startAndWait(cmd *exec.Cmd, started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := cmd.Start()
-	started <- err
-	if err == nil {
-		if t.err = cmd.Wait(); t.err == nil {
-			t.err = errors.New("exit status 0")
-		}
-	}
-	close(t.exited)
-}
-
 // watch calls end if the process ends before ctx does. Its stop waits for it.
 func (t *temporalProcess) watch(ctx context.Context, end context.CancelCauseFunc) (stop func()) {
-	if t.cmd == nil {
+	if t.process == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -149,8 +126,8 @@ func (t *temporalProcess) watch(ctx context.Context, end context.CancelCauseFunc
 	go func() {
 		defer close(stopped)
 		select {
-		case <-t.exited:
-			end(fmt.Errorf("the Temporal that dev had started has ended (%w)", t.err))
+		case <-t.process.exited:
+			end(fmt.Errorf("the Temporal that dev had started has ended (%w)", t.process.err))
 		case <-ctx.Done():
 		}
 	}()
@@ -160,17 +137,10 @@ func (t *temporalProcess) watch(ctx context.Context, end context.CancelCauseFunc
 	}
 }
 
-// stop asks the process to end and, if it does not, ends it.
+// stop ends the Temporal that start has started.
 func (t *temporalProcess) stop() {
-	if t.cmd == nil {
-		return
-	}
-	_ = interrupt(t.cmd.Process) // an error means that it has ended
-	select {
-	case <-t.exited:
-	case <-time.After(15 * time.Second):
-		_ = t.cmd.Process.Kill()
-		<-t.exited
+	if t.process != nil {
+		t.process.stop(15 * time.Second)
 	}
 }
 
