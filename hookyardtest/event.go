@@ -2,6 +2,7 @@ package hookyardtest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -73,7 +74,13 @@ func File(t testing.TB, app hookyard.App, providerName, eventType, path string) 
 
 // program is what the internal packages know of an App.
 func program(app hookyard.App) command.App {
-	return command.App{Workflows: app.Workflows, Providers: app.Providers, Schemes: app.Schemes}
+	p := command.App{Workflows: app.Workflows, Config: app.Config, Providers: app.Providers, Schemes: app.Schemes}
+	if app.Open != nil {
+		p.Open = func(ctx context.Context, s command.Setup) ([]any, func() error, error) {
+			return app.Open(ctx, hookyard.Setup(s))
+		}
+	}
+	return p
 }
 
 func find(t testing.TB, app hookyard.App, name string) *provider.Provider {

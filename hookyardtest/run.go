@@ -41,9 +41,9 @@ type Options struct {
 	// &activities.Shop{URL: server.URL}. Each replaces the value of its type
 	// that hookyard.On was given. A nil pointer there is no real Activity.
 	Activities []any
-	// Config is the text of a hookyard.yaml, whose `retry:` the run goes by;
-	// a source's own counts where it has the Event's Source as its name.
-	// Secrets are not looked up. "" means Hookyard's defaults.
+	// Config is the path of a hookyard.yaml whose `retry:` the run goes by. That
+	// of a source counts where the Event's Source is its name. Secrets are not
+	// looked up. "" means Hookyard's defaults, 40 attempts in more than a day.
 	Config string
 	// Timeout is how long a step of a real Activity may keep the run waiting,
 	// by the machine's clock. Default 1 minute.
@@ -120,14 +120,17 @@ func Start(t testing.TB, app hookyard.App, ev Event, o Options) *Run {
 	return r
 }
 
-// configured reads the config. One that is not given has a source, since a
-// config needs one.
-func configured(app hookyard.App, text string) (*config.Config, error) {
-	if text == "" {
-		text = "sources: {test: {provider: stripe, secrets: [env:TEST]}}"
+// configured reads the config, with all that `check` looks at.
+func configured(app hookyard.App, path string) (*config.Config, error) {
+	if path == "" {
+		const defaults = "sources: {test: {provider: stripe, secrets: [env:TEST]}}" // a config needs a source
+		return config.Parse("hookyard.yaml", []byte(defaults), config.Options{SkipSecrets: true})
 	}
-	cfg, err := config.Parse("hookyard.yaml", []byte(text), config.Options{SkipSecrets: true, App: app.Config})
-	return cfg, err
+	set, err := command.Load(path, command.Env{App: program(app)}, true)
+	if err != nil {
+		return nil, err
+	}
+	return set.Config, nil
 }
 
 // chain runs the Workflow, and each run that continues it.

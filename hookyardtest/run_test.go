@@ -69,7 +69,17 @@ func paid(t testing.TB, id string) hookyardtest.Event {
 	return hookyardtest.Body(t, app(), "stripe", "", nil, fmt.Appendf(nil, `{"id": "evt_1", "type":"invoice.paid","data":{"object":{"id":%q}}}`, id))
 }
 
-const quick = "sources: {stripe: {provider: stripe, secrets: [env:S]}}\nretry: {default: {initial: 1s, attempts: 3}, Reserve: {attempts: 2}}\n"
+// quick is the path of a config with few attempts.
+func quick(t testing.TB) string {
+	return written(t, "sources: {stripe: {provider: stripe, secrets: [env:S]}}\nretry: {default: {initial: 1s, attempts: 3}, Reserve: {attempts: 2}}\napp: {shop: {url: x}}\n")
+}
+
+func written(t testing.TB, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "hookyard.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
 
 func TestRunsToItsEnd(t *testing.T) {
 	t.Parallel()
@@ -97,7 +107,7 @@ func TestRealActivities(t *testing.T) {
 
 func TestRepairs(t *testing.T) {
 	t.Parallel()
-	down := hookyardtest.Options{Config: quick, Fakes: hookyardtest.Fakes{"Reserve": 7, "Notify": errors.New("down")}}
+	down := hookyardtest.Options{Config: quick(t), Fakes: hookyardtest.Fakes{"Reserve": 7, "Notify": errors.New("down")}}
 	start := func(t *testing.T) *hookyardtest.Run {
 		t.Helper()
 		run := hookyardtest.Start(t, app(), paid(t, "in_1"), down)
@@ -239,7 +249,7 @@ func failure(t *testing.T, test func(t testing.TB)) string {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	start := func(t testing.TB, notify any) *hookyardtest.Run {
-		return hookyardtest.Start(t, app(), paid(t, "in_1"), hookyardtest.Options{Config: quick, Fakes: hookyardtest.Fakes{"Reserve": 1, "Notify": notify}})
+		return hookyardtest.Start(t, app(), paid(t, "in_1"), hookyardtest.Options{Config: quick(t), Fakes: hookyardtest.Fakes{"Reserve": 1, "Notify": notify}})
 	}
 	down := errors.New("down")
 	for name, tt := range map[string]struct {
@@ -273,7 +283,7 @@ func TestFailures(t *testing.T) {
 		"fake that is no Activity": {func(t testing.TB) { start(t, func() {}) }, "want a function that returns an error"},
 		"fake of other arguments":  {func(t testing.TB) { start(t, func(struct{}) error { return nil }) }, "the Workflow passes other arguments"},
 		"config": {func(t testing.TB) {
-			hookyardtest.Start(t, app(), paid(t, "in_1"), hookyardtest.Options{Config: "retyr: {}"})
+			hookyardtest.Start(t, app(), paid(t, "in_1"), hookyardtest.Options{Config: written(t, "retyr: {}")})
 		}, "hookyard.yaml:1"},
 		"no Workflow": {func(t testing.TB) {
 			hookyardtest.Start(t, app(), hookyardtest.Sample(t, app(), "github", "push"), hookyardtest.Options{})

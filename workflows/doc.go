@@ -1,5 +1,5 @@
 // Package workflows holds what is done about each event: one file per event
-// type, and one line for it in registry.go.
+// type, and one line for it in the program's main.
 //
 // A Workflow is plain Temporal code:
 //
@@ -12,12 +12,13 @@
 //		return workflow.ExecuteActivity(ctx, ledger.RecordRefund, …).Get(ctx, nil)
 //	}
 //
-// with, in registry.go,
+// with, in main,
 //
-//	On("stripe.charge.refunded", ChargeRefunded),
+//	hookyard.On("stripe.charge.refunded", workflows.ChargeRefunded, (*activities.Ledger)(nil)),
 //
 // The name before the first dot is the provider. Activity options need not be
-// given: timeout and Retry Policy come from the config (see Policies).
+// given: timeout and Retry Policy come from the config. Package hookyardtest
+// runs a Workflow in a test.
 //
 // What a Workflow must hold to:
 //

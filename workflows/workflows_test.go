@@ -1,146 +1,122 @@
 package workflows_test
 
 import (
-	"encoding/json"
+	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
-	commonpb "go.temporal.io/api/common/v1"
-	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
-	sdkworker "go.temporal.io/sdk/worker"
 
+	"github.com/hookyard/hookyard"
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/internal/worker"
-	"github.com/hookyard/hookyard/internal/worker/alert"
+	"github.com/hookyard/hookyard/hookyardtest"
 	"github.com/hookyard/hookyard/workflows"
 )
 
-// environment is Temporal's test environment with what a worker has.
-func environment(t *testing.T, handlers []worker.Handler) *testsuite.TestWorkflowEnvironment {
-	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
-	policies := worker.NewPolicies(worker.PolicySet{Entries: worker.Entries{
-		Default: worker.Policy{
-			Timeout: 7 * time.Second,
-			Retry:   temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: 3},
-		},
-		ByActivity: map[string]worker.Policy{
-			"SendReceipt": {Timeout: 3 * time.Second, Retry: temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1, MaximumAttempts: 5}},
-		},
-	}})
-	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{Policies: policies})}})
-	require.NoError(t, worker.Register(env, handlers))
-	env.RegisterActivity(&activities.Ledger{})
-	env.RegisterActivity(&activities.Mail{})
-	env.RegisterActivity(&activities.Build{})
-	return env
+// app has the Workflows that are tested.
+func app() hookyard.App {
+	return hookyard.App{Workflows: []hookyard.Handler{
+		hookyard.On("github.push", workflows.Push, (*activities.Build)(nil)),
+		hookyard.On("shopify.orders/create", workflows.OrderCreated, (*activities.Ledger)(nil)),
+		hookyard.On("stripe.invoice.paid", workflows.InvoicePaid, (*activities.Ledger)(nil), (*activities.Mail)(nil)),
+	}, Open: activities.Open, Config: activities.Config{}}
 }
 
-func payload(body string) converter.RawValue {
-	encoding := converter.MetadataEncodingJSON
-	if !json.Valid([]byte(body)) {
-		encoding = converter.MetadataEncodingBinary
-	}
-	return converter.NewRawValue(&commonpb.Payload{
-		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)}, Data: []byte(body),
-	})
+// invoice is an invoice.paid of that currency and address.
+func invoice(t *testing.T, currency, email string) hookyardtest.Event {
+	t.Helper()
+	return hookyardtest.Body(t, app(), "stripe", "", nil, fmt.Appendf(nil, `{"id":"evt_1","type":"invoice.paid","created":1767225600,
+		"data":{"object":{"id":"in_1","number":"HY-1","customer":"cus_1","customer_email":%q,"customer_name":"Ada",
+		"amount_paid":4900,"currency":%q,"status_transitions":{"paid_at":1767225590}}}}`, email, currency))
 }
-
-const invoice = `{"id":"evt_1","created":1767225600,"data":{"object":{"id":"in_1","number":"HY-1","customer":"cus_1",
-	"customer_email":"ada@example.com","customer_name":"Ada","amount_paid":4900,"currency":"eur","status_transitions":{"paid_at":1767225590}}}}`
-
-var paid = event.Event{Source: "stripe-eu", Provider: "stripe", ID: "evt_1", Type: "invoice.paid"}
 
 func TestInvoicePaid(t *testing.T) {
 	t.Parallel()
-	env := environment(t, examples())
-	at := time.Unix(1767225590, 0).UTC()
-	env.OnActivity("RecordPayment", mock.Anything, activities.Payment{
-		Key: "stripe-eu:evt_1:RecordPayment", Source: "stripe-eu", EventID: "evt_1", Invoice: "in_1",
-		Customer: "cus_1", Email: "ada@example.com", Amount: 4900, Currency: "eur", PaidAt: at,
-	}).Return(nil).Once()
-	env.OnActivity("SendReceipt", mock.Anything, activities.Receipt{
-		Key: "stripe-eu:evt_1:SendReceipt", To: "ada@example.com", Customer: "Ada", Invoice: "HY-1", Amount: 4900, Currency: "eur", PaidAt: at,
-	}).Return(nil).Once()
-	env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(invoice))
-	require.NoError(t, env.GetWorkflowError())
-	env.AssertExpectations(t)
+	for currency, mailed := range map[string]int64{"eur": 4900, "isk": 49, "ugx": 49, "mga": 490000, "jpy": 4900} {
+		run := hookyardtest.Start(t, app(), invoice(t, currency, "ada@example.com"), hookyardtest.Options{
+			Fakes: hookyardtest.Fakes{"RecordPayment": nil, "SendReceipt": nil},
+		})
+		run.Completed()
+		at := time.Unix(1767225590, 0).UTC()
+		run.Called("RecordPayment", activities.Payment{
+			Key: "stripe:evt_1:RecordPayment", Source: "stripe", EventID: "evt_1", Invoice: "in_1",
+			Customer: "cus_1", Email: "ada@example.com", Amount: 4900, Currency: currency, PaidAt: at,
+		})
+		run.Called("SendReceipt", activities.Receipt{
+			Key: "stripe:evt_1:SendReceipt", To: "ada@example.com", Customer: "Ada", Invoice: "HY-1", Amount: mailed, Currency: currency, PaidAt: at,
+		})
+		require.Len(t, run.Calls(""), 2)
+	}
 }
 
 func TestInvoicePaidWithoutAddress(t *testing.T) {
 	t.Parallel()
-	env := environment(t, examples())
-	env.OnActivity("RecordPayment", mock.Anything, mock.Anything).Return(nil).Once()
-	env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(`{"created":1,"data":{"object":{"id":"in_1"}}}`))
-	require.NoError(t, env.GetWorkflowError(), "and SendReceipt, which nobody expects, was not called")
-	env.AssertExpectations(t)
+	run := hookyardtest.Start(t, app(), invoice(t, "eur", ""), hookyardtest.Options{Fakes: hookyardtest.Fakes{"RecordPayment": nil}})
+	run.Completed()
+	require.Len(t, run.Calls("RecordPayment"), 1)
+	run.NotCalled("SendReceipt")
 }
 
 // TestOrderOfSteps sees that no receipt is sent for a payment that is not
-// recorded.
+// recorded, and that it is sent once it is.
 func TestOrderOfSteps(t *testing.T) {
 	t.Parallel()
-	env := environment(t, examples())
-	env.OnActivity("RecordPayment", mock.Anything, mock.Anything).Return(temporal.NewNonRetryableApplicationError("no", activities.LedgerRejected, nil)).Once()
-	env.RegisterActivity(&alert.Activities{})
-	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour) // it is parked by then
-	env.ExecuteWorkflow("stripe.invoice.paid", paid, payload(invoice))
-	require.True(t, temporal.IsCanceledError(env.GetWorkflowError()), "and SendReceipt, which nobody expects, was not called")
-	env.AssertExpectations(t)
+	run := hookyardtest.Start(t, app(), invoice(t, "eur", "ada@example.com"), hookyardtest.Options{Fakes: hookyardtest.Fakes{
+		"RecordPayment": temporal.NewNonRetryableApplicationError("no", activities.LedgerRejected, nil), "SendReceipt": nil,
+	}})
+	run.Parked("RecordPayment", event.ReasonPermanent)
+	run.NotCalled("SendReceipt")
+	run.Fake("RecordPayment", nil)
+	run.Resume("RecordPayment")
+	run.Completed()
+	require.Len(t, run.Calls("SendReceipt"), 1)
 }
 
 func TestPush(t *testing.T) {
 	t.Parallel()
-	push := event.Event{Source: "github", Provider: "github", ID: "1", Type: "push"}
+	const form = `payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%2C%22after%22%3A%22c0ffee%22%2C%22repository%22%3A%7B%22full_name%22%3A%22acme%2Fshop%22%7D%2C%22pusher%22%3A%7B%22name%22%3A%22ada%22%7D%7D`
 	for _, tt := range []struct {
-		name, body, contentType string
-		builds                  int
+		name, body string
+		builds     bool
 	}{
-		{"a branch", `{"ref":"refs/heads/main","after":"c0ffee","repository":{"full_name":"acme/shop"},"pusher":{"name":"ada"}}`, "", 1},
-		{"a form", `payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%2C%22after%22%3A%22c0ffee%22%2C%22repository%22%3A%7B%22full_name%22%3A%22acme%2Fshop%22%7D%2C%22pusher%22%3A%7B%22name%22%3A%22ada%22%7D%7D`, "application/x-www-form-urlencoded", 1},
-		{"a tag", `{"ref":"refs/tags/v1","after":"c0ffee"}`, "", 0},
-		{"a deleted branch", `{"ref":"refs/heads/old","after":"0000","deleted":true}`, "", 0},
+		{"a branch", `{"ref":"refs/heads/main","after":"c0ffee","repository":{"full_name":"acme/shop"},"pusher":{"name":"ada"}}`, true},
+		{"a form", form, true},
+		{"a tag", `{"ref":"refs/tags/v1","after":"c0ffee"}`, false},
+		{"a deleted branch", `{"ref":"refs/heads/old","after":"0000","deleted":true}`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			env := environment(t, examples())
-			if tt.builds > 0 {
-				env.OnActivity("TriggerBuild", mock.Anything, activities.BuildRequest{
-					Key: "github:1:TriggerBuild", Repository: "acme/shop", Ref: "refs/heads/main", Commit: "c0ffee", Pusher: "ada",
-				}).Return(nil).Times(tt.builds)
+			ev := hookyardtest.Body(t, app(), "github", "push", http.Header{"X-GitHub-Delivery": {"1"}}, []byte(tt.body))
+			run := hookyardtest.Start(t, app(), ev, hookyardtest.Options{Fakes: hookyardtest.Fakes{"TriggerBuild": nil}})
+			run.Completed()
+			if !tt.builds {
+				run.NotCalled("TriggerBuild")
+				return
 			}
-			ev := push
-			ev.ContentType = tt.contentType
-			env.ExecuteWorkflow("github.push", ev, payload(tt.body))
-			require.NoError(t, env.GetWorkflowError())
-			env.AssertExpectations(t)
+			run.Called("TriggerBuild", activities.BuildRequest{
+				Key: "github:1:TriggerBuild", Repository: "acme/shop", Ref: "refs/heads/main", Commit: "c0ffee", Pusher: "ada",
+			})
 		})
 	}
 }
 
 func TestOrderCreated(t *testing.T) {
 	t.Parallel()
-	env := environment(t, examples())
-	env.OnActivity("RecordOrder", mock.Anything, activities.Order{
-		Key: "shop:9:RecordOrder", Source: "shop", EventID: "9", OrderID: "820982911946154508", Number: "#1001",
+	ev := hookyardtest.Body(t, app(), "shopify", "orders/create", http.Header{"X-Shopify-Event-Id": {"9"}},
+		[]byte(`{"id":820982911946154508,"name":"#1001","email":"ada@example.com","total_price":"129.90","currency":"EUR","created_at":"2026-01-01T09:00:00Z"}`))
+	run := hookyardtest.Start(t, app(), ev, hookyardtest.Options{Fakes: hookyardtest.Fakes{"RecordOrder": nil}})
+	run.Completed()
+	run.Called("RecordOrder", activities.Order{
+		Key: ev.Key("RecordOrder"), Source: "shopify", EventID: ev.ID, OrderID: "820982911946154508", Number: "#1001",
 		Email: "ada@example.com", Total: "129.90", Currency: "EUR", CreatedAt: time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
-	}).Return(nil).Once()
-	env.ExecuteWorkflow("shopify.orders/create", event.Event{Source: "shop", Provider: "shopify", ID: "9", Type: "orders/create"},
-		payload(`{"id":820982911946154508,"name":"#1001","email":"ada@example.com","total_price":"129.90","currency":"EUR","created_at":"2026-01-01T09:00:00Z"}`))
-	require.NoError(t, env.GetWorkflowError())
-	env.AssertExpectations(t)
+	})
 }
 
-func examples() []worker.Handler {
-	return []worker.Handler{
-		worker.On("github.push", workflows.Push),
-		worker.On("shopify.orders/create", workflows.OrderCreated),
-		worker.On("stripe.invoice.paid", workflows.InvoicePaid),
-	}
+// TestReplay sees that open runs of the examples go on after a deploy.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	hookyardtest.Replay(t, app(), "../tests/histories")
 }
