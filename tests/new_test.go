@@ -143,7 +143,7 @@ func TestNew(t *testing.T) {
 	m := newTeam(t)
 	said := m.run("hookyard new hooks && cd hooks && go vet ./... && go test ./...")
 	require.Contains(t, said, "cd hooks\n  go run . dev\n  go run . send acme order.created\n")
-	require.Contains(t, said, "ok  \thooks/workflows")
+	require.Contains(t, said, "ok  \thooks\t")
 	require.Contains(t, said, "ok  \thooks/activities")
 
 	m.folder = filepath.Join(m.folder, "hooks")

@@ -5,6 +5,7 @@ import (
 	"go/format"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,4 +92,19 @@ func TestTemplate(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hooks", described.Name)
 	require.DirExists(t, filepath.Join(described.Checkout, "internal", "dev"), "this program is of a checkout")
+}
+
+// TestNewBuilds runs what is written through the go command: its own tests too.
+func TestNewBuilds(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "hooks")
+	said, err := runNew(t, dir, "--module", "example.com/shop/hooks")
+	require.NoError(t, err, said)
+	require.Contains(t, said, "  cd "+dir+"\n  go run . dev\n  go run . send acme order.created\n")
+	for _, line := range []string{"vet ./...", "test ./...", "run . check"} {
+		cmd := exec.CommandContext(t.Context(), "go", strings.Fields(line)...)
+		cmd.Dir = dir
+		said, err := cmd.CombinedOutput()
+		require.NoError(t, err, "go %s: %s", line, said)
+	}
 }
