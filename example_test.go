@@ -18,8 +18,8 @@ import (
 // Shop is an outside system. Its exported fields are its settings, and its
 // exported methods are Activities.
 type Shop struct {
-	URL  string `config:"url,required"`
-	http *http.Client
+	URL  string       `config:"url,required"`
+	HTTP *http.Client `config:"-"`
 }
 
 // Refund takes a payment out of the shop's books.
@@ -31,7 +31,7 @@ func (s *Shop) Refund(ctx context.Context, key, charge string) error {
 		return err
 	}
 	req.Header.Set("Idempotency-Key", key)
-	resp, err := s.http.Do(req)
+	resp, err := s.HTTP.Do(req)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func ExampleOn() {
 // and misspells it.
 func ExampleRun() {
 	app := hookyard.App{Workflows: []hookyard.Handler{
-		hookyard.On("stripe.charge.refunded", ChargeRefunded, &Shop{http: &http.Client{}}),
+		hookyard.On("stripe.charge.refunded", ChargeRefunded, &Shop{HTTP: &http.Client{}}),
 	}}
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -106,7 +106,7 @@ func ExampleSetup() {
 				connections.CloseIdleConnections()
 				return nil
 			}
-			return []any{&Shop{URL: c.Shop, http: &http.Client{Transport: connections}}}, closeAll, nil
+			return []any{&Shop{URL: c.Shop, HTTP: &http.Client{Transport: connections}}}, closeAll, nil
 		},
 	}
 	activities, closeAll, err := app.Open(context.Background(), hookyard.Setup{Config: &config{Shop: "https://shop.example"}})

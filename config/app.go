@@ -74,7 +74,7 @@ func checkAppType(t reflect.Type, at string, above []reflect.Type) error {
 			}
 		}
 		for f := range t.Fields() {
-			if f.IsExported() {
+			if f.IsExported() && f.Tag.Get("config") != "-" {
 				if err := checkAppType(f.Type, at+"."+f.Name, append(above, t)); err != nil {
 					return err
 				}
