@@ -155,17 +155,12 @@ func temporalOptions(env command.Env, o devOptions, logger *slog.Logger) (client
 // devConfig loads the config, or writes and loads the demo's, and listens
 // where it says.
 func devConfig(ctx context.Context, env command.Env, o devOptions, home command.Folders) (*command.Setting, net.Listener, func(), error) {
-	file := o.config
-	if file == "" {
-		if _, err := os.Stat(command.DefaultConfig); err == nil {
-			file = command.DefaultConfig
-		}
+	file, err := devFile(env, o)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	stopDemo := func() {}
 	if file == "" {
-		if env.App.Demo == "" {
-			return nil, nil, nil, fmt.Errorf("there is no %s here; write one, or name one with --config", command.DefaultConfig)
-		}
 		target, stop, err := startDemoService(ctx, home, env.Stdout)
 		if err != nil {
 			return nil, nil, nil, err
@@ -194,6 +189,20 @@ func devConfig(ctx context.Context, env command.Env, o devOptions, home command.
 		return nil, nil, nil, err
 	}
 	return set, l, stopDemo, nil
+}
+
+// devFile returns the config file to run, "" for the demo's.
+func devFile(env command.Env, o devOptions) (string, error) {
+	if o.config != "" {
+		return o.config, nil
+	}
+	if _, err := os.Stat(command.DefaultConfig); err == nil {
+		return command.DefaultConfig, nil
+	}
+	if env.App.Demo == "" {
+		return "", fmt.Errorf("there is no %s here; write one, or name one with --config", command.DefaultConfig)
+	}
+	return "", nil
 }
 
 func devSetup(ctx context.Context, options client.Options) error {

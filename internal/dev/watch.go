@@ -2,7 +2,6 @@ package dev
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -45,6 +44,10 @@ func watch(ctx context.Context, env command.Env, o devOptions, flags []string) e
 	if err != nil {
 		return err
 	}
+	config, err := devFile(env, o)
+	if err != nil {
+		return err
+	}
 	builds, err := os.MkdirTemp("", buildsPattern())
 	if err != nil {
 		return err
@@ -54,7 +57,7 @@ func watch(ctx context.Context, env command.Env, o devOptions, flags []string) e
 	if err := builder.findModule(ctx); err != nil {
 		return err
 	}
-	changes, err := watchFiles(builder.module, o.config)
+	changes, err := watchFiles(builder.module, config)
 	if err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func watch(ctx context.Context, env command.Env, o devOptions, flags []string) e
 		flags = append(flags, "--web-ui")
 	}
 	env.Vars = append(slices.Clone(env.Vars), "TEMPORAL_ADDRESS="+options.HostPort)
-	r := &rebuilder{env: env, config: o.config, flags: flags, builder: builder, changes: changes}
+	r := &rebuilder{env: env, config: config, flags: flags, builder: builder, changes: changes}
 	defer r.stop()
 	err = r.run(running)
 	if ctx.Err() != nil {
@@ -96,7 +99,7 @@ func buildsPattern() string {
 // rebuilder keeps the newest program that builds running.
 type rebuilder struct {
 	env     command.Env
-	config  string   // as --config has it
+	config  string   // "" for the demo's
 	flags   []string // of the program's dev
 	builder *programBuilder
 	changes *changes
@@ -162,17 +165,13 @@ func (r *rebuilder) rebuild(ctx context.Context, files []string) error {
 // check has the new program look at its config, so that a mistake in it does not
 // cost the program that runs.
 func (r *rebuilder) check(ctx context.Context, program string) error {
-	file := r.config
-	if file == "" {
-		file = command.DefaultConfig
-		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
+	if r.config == "" {
+		return nil
 	}
-	cmd := exec.CommandContext(ctx, program, "check", file)
+	cmd := exec.CommandContext(ctx, program, "check", r.config)
 	cmd.Env = r.env.Vars
 	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s is refused: %w\n%s", filepath.Base(file), err, strings.TrimSpace(string(said)))
+		return fmt.Errorf("%s is refused: %w\n%s", filepath.Base(r.config), err, strings.TrimSpace(string(said)))
 	}
 	return nil
 }

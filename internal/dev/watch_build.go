@@ -40,7 +40,11 @@ func (b *programBuilder) findModule(ctx context.Context) error {
 		return fmt.Errorf("dev --watch builds the program from its source, so run it in the folder of module %s: %w", info.Main.Path, err)
 	}
 	path, folder, _ := bytes.Cut(bytes.TrimSpace(said), []byte("\n"))
-	if string(path) != info.Main.Path {
+	switch string(path) {
+	case info.Main.Path:
+	case "command-line-arguments": // as the go command calls what is no module
+		return fmt.Errorf("dev --watch builds the program from its source, and there is no go.mod here; run it in the folder of module %s", info.Main.Path)
+	default:
 		return fmt.Errorf("dev --watch builds the program from its source, and this folder belongs to module %s; run it in the folder of module %s", path, info.Main.Path)
 	}
 	b.module = string(folder)
