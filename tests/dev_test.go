@@ -105,14 +105,15 @@ func TestDev(t *testing.T) {
 // left lists the processes that still use this system's Temporal port.
 func (s *devSystem) left() []string { return processesOf(s.t, harness.Port(s.temporal)) }
 
-// processesOf lists the processes of this machine with the argument.
+// processesOf lists the processes of this machine that have the argument: each is
+// its id and its command line.
 func processesOf(t *testing.T, argument string) (found []string) {
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	require.NoError(t, err)
 	for _, file := range files {
 		line, err := os.ReadFile(file)
 		if err == nil && strings.Contains(string(line), "\x00"+argument+"\x00") {
-			found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
+			found = append(found, filepath.Base(filepath.Dir(file))+" "+strings.ReplaceAll(string(line), "\x00", " "))
 		}
 	}
 	return found

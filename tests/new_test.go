@@ -27,13 +27,15 @@ type team struct {
 	t                    *testing.T
 	home, folder         string // folder is where commands are typed
 	edge, temporal, uiAt string
-	system               string // the address of the outside system
+	system               string   // the address of the outside system
+	program              string   // how the team's program is typed
+	more                 []string // variables
 }
 
 func newTeam(t *testing.T) *team {
 	return &team{
 		t: t, home: t.TempDir(), folder: t.TempDir(),
-		edge: harness.TestAddress(t), temporal: harness.TestAddress(t), uiAt: harness.TestAddress(t), system: harness.TestAddress(t),
+		program: "go run .", edge: harness.TestAddress(t), temporal: harness.TestAddress(t), uiAt: harness.TestAddress(t), system: harness.TestAddress(t),
 	}
 }
 
@@ -49,7 +51,7 @@ func (m *team) vars() []string {
 			vars = append(vars, name+"="+value)
 		}
 	}
-	return vars
+	return append(vars, m.more...)
 }
 
 // start types a line in the folder. A program that `go run` starts does not see
@@ -88,9 +90,9 @@ func (m *team) replace(name string, oldnew ...string) {
 	require.NoError(m.t, os.WriteFile(path, []byte(strings.NewReplacer(oldnew...).Replace(string(text))), 0o600))
 }
 
-// dev types `go run . dev` and waits until it is up.
+// dev runs the team's program as `dev` and waits until it is up.
 func (m *team) dev(flags string) *harness.TestProcess {
-	p := m.start("go run . dev --temporal-port " + harness.Port(m.temporal) + " --ui-port " + harness.Port(m.uiAt) + " " + flags)
+	p := m.start("exec " + m.program + " dev --temporal-port " + harness.Port(m.temporal) + " --ui-port " + harness.Port(m.uiAt) + " " + flags)
 	harness.Eventually(m.t, "the team's program is up", func() bool {
 		require.False(m.t, p.Gone(), "it ended: %s", p.Output)
 		return strings.Contains(p.Output.String(), "hookyard is up")
@@ -204,4 +206,3 @@ func attemptsOf(events []*historypb.HistoryEvent) (all []attempts) {
 	}
 	return all
 }
-
