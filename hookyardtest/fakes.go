@@ -91,7 +91,7 @@ func call(ctx context.Context, name string, function any, args converter.Encoded
 		}
 	}
 	out := f.Call(values)
-	err, _ = out[len(out)-1].Interface().(error)
+	err, _ = reflect.TypeAssert[error](out[len(out)-1])
 	if len(out) > 1 {
 		result = out[0].Interface()
 	}

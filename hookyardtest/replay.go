@@ -2,9 +2,7 @@ package hookyardtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -97,7 +95,7 @@ var unsafeInNames = regexp.MustCompile(`[^A-Za-z0-9._-]`)
 // record writes the history of the run's last run to the folder.
 func record(ctx context.Context, id, folder string) (file string, err error) {
 	file = filepath.Join(folder, unsafeInNames.ReplaceAllString(id, "_")+".json")
-	if _, err := os.Stat(file); err == nil {
+	if _, err := os.Stat(file); err == nil { //nolint:gosec // the test names the folder, and the name has no slash
 		return "", fmt.Errorf("%s is there already; remove it, or send another event", file)
 	}
 	options, err := command.ClientOptions(command.Env{Vars: os.Environ()}, slog.New(slog.DiscardHandler))
@@ -122,10 +120,10 @@ func record(ctx context.Context, id, folder string) (file string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return "", err
 	}
-	return file, os.WriteFile(file, append(data, '\n'), 0o600)
+	return file, os.WriteFile(file, append(data, '\n'), 0o600) //nolint:gosec // as above
 }
 
 // quiet is a logger that drops everything.

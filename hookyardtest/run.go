@@ -189,7 +189,7 @@ func (r *Run) environment(header *commonpb.Header, startAt time.Time) *testsuite
 		},
 	})
 	if err := worker.Register(env, r.app.Workflows); err != nil {
-		panic(err) // Start has checked it
+		panic(err) //nolint:forbidigo // Start has checked it
 	}
 	for name, function := range r.real() {
 		env.RegisterActivityWithOptions(function, activity.RegisterOptions{Name: name})
@@ -233,7 +233,7 @@ func (r *Run) stopped() {
 		return
 	}
 	if r.ending { // it does not end when it is canceled
-		panic("the run was canceled at the end of the test, and goes on")
+		panic("the run was canceled at the end of the test, and goes on") //nolint:forbidigo // chain recovers it; nothing else ends the environment
 	}
 	r.turn <- struct{}{}
 	do := <-r.deed
