@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/tests/harness"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 // blocks returns the code blocks of a language in a Markdown file.
@@ -41,36 +41,79 @@ func TestDocumentedConfigs(t *testing.T) {
 	}
 }
 
-// TestContributing walks the steps of CONTRIBUTING.md for a new Workflow: one
-// file, one line, and it runs.
+// TestContributing builds what CONTRIBUTING.md says that a Workflow on a new
+// outside system costs: two files, one line in main.go and a config. It runs.
 func TestContributing(t *testing.T) {
 	t.Parallel()
-	steps := blocks(t, "CONTRIBUTING.md", "go")
-	require.Len(t, steps, 2, "one file and one line")
-	name := regexp.MustCompile(`^// (workflows/\S+\.go)\n`).FindStringSubmatch(steps[0])
-	require.NotNil(t, name, "the first block starts with its file's name")
-	require.Len(t, strings.Split(strings.TrimSpace(steps[1]), "\n"), 1)
+	code := blocks(t, "CONTRIBUTING.md", "go")
+	require.Len(t, code, 3, "two files and one line")
+	line := strings.TrimSpace(code[2])
+	require.NotContains(t, line, "\n")
+	dir := teamModule(t, "example.com/hooks", map[string]string{
+		"main.go": `package main
 
-	registry, err := os.ReadFile("../workflows/registry.go")
-	require.NoError(t, err)
-	head, tail, found := strings.Cut(string(registry), "return []Handler{\n")
-	require.True(t, found)
-	program := filepath.Join(t.TempDir(), "hookyard")
-	require.NoError(t, harness.Build(t.Context(), program, "-overlay", overlay(t, map[string]string{
-		name[1]:                 steps[0],
-		"workflows/registry.go": head + "return []Handler{\n" + steps[1] + tail,
-	}), "../cmd/hookyard"))
+import (
+	"example.com/hooks/activities"
+	"example.com/hooks/workflows"
 
-	s := newSystem(t, startTemporal(t, ""), `
-sources:
-  stripe: {provider: stripe, secrets: [env:SECRET]}
-`)
+	"github.com/hookyard/hookyard"
+)
+
+func main() {
+	hookyard.Main(hookyard.App{Workflows: []hookyard.Handler{
+		` + line + `
+	}})
+}
+`,
+		fileName(t, code[0]): code[0],
+		fileName(t, code[1]): code[1],
+	})
+	program := filepath.Join(t.TempDir(), "hooks")
+	require.NoError(t, harness.Build(t.Context(), program, "-C", dir, "."))
+
+	shop := peers.NewInbox(t, peers.Accept)
+	settings := strings.Replace(blocks(t, "CONTRIBUTING.md", "yaml")[0], "http://127.0.0.1:9100", shop.URL, 1)
+	s := newSystem(t, startTemporal(t, ""), "sources: {stripe: {provider: stripe, secrets: [env:SECRET]}}\n"+
+		strings.Replace(settings, "env:SHOP_TOKEN", "env:SECRET", 1))
 	s.program = program
 	s.serve()
-	p := harness.Run(t, s.vars(), programs.Hookyard, "send", "stripe", "charge.dispute.created", "--id", "evt_d", "--config", s.config())
-	require.NoError(t, p.Wait(), p.Output)
-	s.completed("stripe:evt_d")
-	require.Empty(t, cmp.Diff([]string{"evt_d"}, s.payments()))
+	s.accept("stripe", "stripe", "evt_r", "charge.refunded", `{"id":"evt_r","type":"charge.refunded","data":{"object":{"id":"ch_1","amount_refunded":4900}}}`)
+	s.completed("stripe:evt_r")
+	requests, bodies := shop.Requests()
+	require.Len(t, requests, 2)
+	require.Equal(t, "/restock", requests[0].URL.Path)
+	require.Equal(t, "stripe:evt_r:TellBuyer", requests[1].Header.Get("Idempotency-Key"))
+	require.JSONEq(t, `{"charge":"ch_1","amount":4900}`, string(bodies[1]))
+}
+
+// fileName returns the file that the first line of a block names.
+func fileName(t *testing.T, block string) string {
+	name := regexp.MustCompile(`^// (\S+\.go)\n`).FindStringSubmatch(block)
+	require.NotNil(t, name, "the block starts with its file's name: %s", block)
+	return name[1]
+}
+
+// teamModule writes a module that requires this repository as it is here, and
+// whatever this repository requires.
+func teamModule(t *testing.T, name string, files map[string]string) string {
+	dir := t.TempDir()
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	require.NoError(t, err)
+	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	require.NoError(t, err)
+	ours := "module github.com/hookyard/hookyard\n"
+	require.True(t, strings.HasPrefix(string(mod), ours))
+	files["go.mod"] = "module " + name + "\n" + strings.TrimPrefix(string(mod), ours) +
+		"\nrequire github.com/hookyard/hookyard v0.0.0\n\nreplace github.com/hookyard/hookyard => " + root + "\n"
+	files["go.sum"] = string(sum)
+	for file, text := range files {
+		file = filepath.Join(dir, file)
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	}
+	return dir
 }
 
 // overlay writes files for `go build -overlay`, which builds as if they were
