@@ -69,7 +69,7 @@ func main() {
 		fileName(t, code[1]): code[1],
 	})
 	program := filepath.Join(t.TempDir(), "hooks")
-	require.NoError(t, harness.Build(t.Context(), program, "-C", dir, "."))
+	require.NoError(t, harness.BuildIn(t.Context(), dir, program, "-mod=mod", "."))
 
 	shop := peers.NewInbox(t, peers.Accept)
 	settings := strings.Replace(blocks(t, "CONTRIBUTING.md", "yaml")[0], "http://127.0.0.1:9100", shop.URL, 1)

@@ -17,8 +17,15 @@ const module = "github.com/hookyard/hookyard"
 // Where the tests look for data races, so does the program: it prints each race
 // that it finds and ends with status 66.
 func Build(ctx context.Context, to string, args ...string) error {
+	return BuildIn(ctx, "", to, args...)
+}
+
+// BuildIn is Build in another module's folder.
+func BuildIn(ctx context.Context, folder, to string, args ...string) error {
 	all := append([]string{"build", "-o", to}, raceFlags()...)
-	if out, err := exec.CommandContext(ctx, "go", append(all, args...)...).CombinedOutput(); err != nil { //nolint:gosec // the Go command
+	cmd := exec.CommandContext(ctx, "go", append(all, args...)...) //nolint:gosec // the Go command
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return nil
