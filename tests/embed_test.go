@@ -39,7 +39,7 @@ func TestEmbedded(t *testing.T) {
 	require.Empty(t, cmp.Diff(
 		[]string{`Announce "parcel_1 announced to https://depot.example.com, north, under beta:evt_1:Announce: as it was"`},
 		steps(m.completed(c, "beta:evt_1"))))
-	require.Equal(t, int32(5), attemptsOf(historyOf(t, c, "beta:evt_1"))[0].Policy.GetMaximumAttempts())
+	require.Equal(t, int32(5), attemptsOf(historyOf(t, c, "beta:evt_1"), "Announce")[0].Policy.GetMaximumAttempts())
 
 	forged, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+m.edge+"/webhooks/beta",
 		strings.NewReader(`{"id": "evt_2", "type": "parcel.sent", "parcel": "parcel_1"}`))

@@ -47,7 +47,7 @@ func TestDevWatch(t *testing.T) {
 
 	m.replace("workflow.go", `"changed"`, `"broken`)
 	prints("the last good build still runs", 1)
-	require.Contains(t, dev.Output.String(), "./workflow.go:10:14: newline in string")
+	require.Contains(t, dev.Output.String(), "./workflow.go:10:21: newline in string")
 	says("changed")
 	m.replace("workflow.go", `"broken`, `"mended"`)
 	says("mended")

@@ -104,7 +104,7 @@ type rebuilder struct {
 	builder *programBuilder
 	changes *changes
 	child   *started // nil while none runs
-	starts  int
+	running string   // the program that child runs, or ran
 }
 
 // run builds and starts the program, and does so again after each change, until
@@ -141,7 +141,7 @@ func (r *rebuilder) rebuild(ctx context.Context, files []string) error {
 	if err == nil && changed {
 		r.changes.embedded, err = r.builder.embedded(ctx)
 	}
-	if err == nil && (changed || r.child == nil || slices.ContainsFunc(files, isYAML)) {
+	if err == nil && (program != r.running || r.child == nil || slices.ContainsFunc(files, isYAML)) {
 		if err = r.check(ctx, program); err == nil {
 			if len(files) > 0 {
 				fmt.Fprintf(r.env.Stdout, "watch: %s: built in %s; restarting\n", some(files), time.Since(began).Round(10*time.Millisecond))
@@ -179,7 +179,7 @@ func (r *rebuilder) check(ctx context.Context, program string) error {
 func (r *rebuilder) restart(program string) error {
 	r.stop()
 	args := append([]string{"dev"}, r.flags...)
-	if r.starts > 0 {
+	if r.running != "" {
 		args = append(args, "--restarted")
 	}
 	cmd := exec.Command(program, args...) //nolint:gosec,noctx // the program just built; stop ends it
@@ -188,8 +188,7 @@ func (r *rebuilder) restart(program string) error {
 	if err != nil {
 		return err
 	}
-	r.child = child
-	r.starts++
+	r.child, r.running = child, program
 	return nil
 }
 
