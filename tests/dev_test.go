@@ -35,7 +35,7 @@ func (s *devSystem) vars() []string {
 
 // goEnv returns a setting of the go command.
 func goEnv(t *testing.T, name string) string {
-	value, err := exec.CommandContext(t.Context(), goTool(t), "env", name).Output() //nolint:gosec // the Go command
+	value, err := exec.CommandContext(t.Context(), goTool(t), "env", name).Output()
 	require.NoError(t, err)
 	return strings.TrimSpace(string(value))
 }

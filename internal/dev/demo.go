@@ -54,7 +54,7 @@ func writeDemo(demo string, home command.Folders, address, service string) (stri
 // writeSecretOnce keeps a secret over restarts. Its form is that of Standard
 // Webhooks, which the other providers of the demo take as text.
 func writeSecretOnce(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in a folder that the user has named
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -67,9 +67,7 @@ config with mistakes, is reported, and the last good build goes on.`,
 	f.BoolVar(&o.webUI, "web-ui", false, "the Web UI of a Temporal that is there already is at --ui-port")
 	f.BoolVar(&o.restarted, "restarted", false, "do not say again what is where")
 	for _, internal := range []string{"web-ui", "restarted"} {
-		if err := f.MarkHidden(internal); err != nil {
-			panic(err) // a flag of that name stands above
-		}
+		f.Lookup(internal).Hidden = true
 	}
 	cmd.MarkFlagsMutuallyExclusive("db-filename", "ephemeral")
 	cmd.MarkFlagsMutuallyExclusive("watch", "prepare")

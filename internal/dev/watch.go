@@ -81,7 +81,7 @@ func watch(ctx context.Context, env command.Env, o devOptions, flags []string) e
 	defer r.stop()
 	err = r.run(running)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // a Ctrl-C is how it ends
+		return nil // a Ctrl-C is how it ends
 	}
 	return err
 }
@@ -182,7 +182,7 @@ func (r *rebuilder) restart(program string) error {
 	if r.running != "" {
 		args = append(args, "--restarted")
 	}
-	cmd := exec.Command(program, args...) //nolint:gosec,noctx // the program just built; stop ends it
+	cmd := exec.Command(program, args...) //nolint:noctx // the program just built; stop ends it
 	cmd.Env, cmd.Stdout, cmd.Stderr = r.env.Vars, r.env.Stdout, r.env.Stderr
 	child, err := start(cmd)
 	if err != nil {

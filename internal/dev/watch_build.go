@@ -120,7 +120,7 @@ func digestOf(file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it is only read
 	sum := sha256.New()
 	_, err = io.Copy(sum, f)
 	return sum.Sum(nil), err
