@@ -50,6 +50,9 @@ type Order struct {
 	// Source and EventID say which event reported it.
 	Source  string `json:"source"`
 	EventID string `json:"event_id"`
+	// Shop is the shop that the order was placed in
+	// ("acme.myshopify.com"); empty where the provider does not say.
+	Shop string `json:"shop,omitempty"`
 	// OrderID is the provider's id of the order.
 	OrderID string `json:"order_id"`
 	// Number is what people call the order ("#1001"). It may be empty.
@@ -105,6 +108,7 @@ func (l *Ledger) RecordOrder(ctx context.Context, o Order) error {
 	return l.record(ctx, "ledger_orders", o.Key, []column{
 		{"source", o.Source},
 		{"event_id", o.EventID},
+		{"shop", o.Shop},
 		{"order_id", o.OrderID},
 		{"number", o.Number},
 		{"email", o.Email},

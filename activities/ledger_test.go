@@ -31,7 +31,7 @@ func payment() activities.Payment {
 
 func order() activities.Order {
 	return activities.Order{
-		Key: "shopify:1:RecordOrder", Source: "shopify", EventID: "1",
+		Key: "shopify:1:RecordOrder", Source: "shopify", EventID: "1", Shop: "acme.myshopify.com",
 		OrderID: "820982911946154508", Number: "#1001", Email: "ada@example.com",
 		Total: "199.00", Currency: "USD", CreatedAt: time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC),
 	}
@@ -178,9 +178,9 @@ func TestRecordTakesEveryColumn(t *testing.T) {
 			require.EqualValues(t, 1250, amount)
 
 			require.NoError(t, l.DB.QueryRowContext(t.Context(),
-				`select key, source, event_id, order_id, number, email, total || ' ' || currency from ledger_orders`).
+				`select key, source, event_id || ' ' || shop, order_id, number, email, total || ' ' || currency from ledger_orders`).
 				Scan(&got[0], &got[1], &got[2], &got[3], &got[4], &got[5], &got[6]))
-			require.Equal(t, [7]string{"shopify:1:RecordOrder", "shopify", "1", "820982911946154508", "#1001", "ada@example.com", "199.00 USD"}, got)
+			require.Equal(t, [7]string{"shopify:1:RecordOrder", "shopify", "1 acme.myshopify.com", "820982911946154508", "#1001", "ada@example.com", "199.00 USD"}, got)
 
 			// Text that sorts in SQLite, an instant in PostgreSQL: both compare.
 			var n int

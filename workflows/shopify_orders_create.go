@@ -21,7 +21,8 @@ type Order struct {
 	CreatedAt  time.Time   `json:"created_at"`
 }
 
-// OrderCreated records the order.
+// OrderCreated records the order. One app may be in many shops, and which one an
+// order is from stands in a header alone.
 func OrderCreated(ctx workflow.Context, ev event.Event, order Order) error {
 	var ledger *activities.Ledger
 	ctx = summarized(ctx, order.Name+", "+order.TotalPrice+" "+order.Currency)
@@ -29,6 +30,7 @@ func OrderCreated(ctx workflow.Context, ev event.Event, order Order) error {
 		Key:       ev.Key("RecordOrder"),
 		Source:    ev.Source,
 		EventID:   ev.ID,
+		Shop:      ev.Header("X-Shopify-Shop-Domain"),
 		OrderID:   order.ID.String(),
 		Number:    order.Name,
 		Email:     order.Email,

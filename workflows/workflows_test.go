@@ -105,12 +105,12 @@ func TestPush(t *testing.T) {
 
 func TestOrderCreated(t *testing.T) {
 	t.Parallel()
-	ev := hookyardtest.Body(t, app(), "shopify", "orders/create", http.Header{"X-Shopify-Event-Id": {"9"}},
+	ev := hookyardtest.Body(t, app(), "shopify", "orders/create", http.Header{"X-Shopify-Event-Id": {"9"}, "X-Shopify-Shop-Domain": {"acme.myshopify.com"}},
 		[]byte(`{"id":820982911946154508,"name":"#1001","email":"ada@example.com","total_price":"129.90","currency":"EUR","created_at":"2026-01-01T09:00:00Z"}`))
 	run := hookyardtest.Start(t, app(), ev, hookyardtest.Options{Fakes: hookyardtest.Fakes{"RecordOrder": nil}})
 	run.Completed()
 	run.Called("RecordOrder", activities.Order{
-		Key: ev.Key("RecordOrder"), Source: "shopify", EventID: ev.ID, OrderID: "820982911946154508", Number: "#1001",
+		Key: ev.Key("RecordOrder"), Source: "shopify", EventID: ev.ID, Shop: "acme.myshopify.com", OrderID: "820982911946154508", Number: "#1001",
 		Email: "ada@example.com", Total: "129.90", Currency: "EUR", CreatedAt: time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
 	})
 }

@@ -28,6 +28,7 @@ create table ledger_orders (
     key         text        not null primary key, -- idempotency key: "<source>:<event id>:RecordOrder"
     source      text        not null,             -- the configured endpoint that took the event
     event_id    text        not null,             -- the provider's id of the event
+    shop        text        not null,             -- the shop that it was placed in; '' if the provider does not say
     order_id    text        not null,             -- the provider's id of the order
     number      text        not null,             -- what people call the order ("#1001"); '' if it has none
     email       text        not null,             -- the buyer's; '' if unknown
