@@ -2,7 +2,6 @@ package parking
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -178,7 +177,7 @@ func (r *Run) show(ctx workflow.Context) {
 		b.attribute = string(reason)
 		_ = workflow.UpsertTypedSearchAttributes(ctx, attributesOf(reason)...)
 	}
-	if !reflect.DeepEqual(memo, b.written) {
+	if memo.More != b.written.More || !slices.Equal(memo.Steps, b.written.Steps) {
 		b.written = memo
 		_ = workflow.UpsertMemo(ctx, map[string]any{event.ParkedMemo: memo})
 	}

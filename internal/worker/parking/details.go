@@ -2,7 +2,6 @@ package parking
 
 import (
 	"fmt"
-	"mime"
 	"strings"
 	"time"
 	"unicode"
@@ -77,7 +76,7 @@ func (r *Run) details(ctx workflow.Context) string {
 		b.WriteString(p.details())
 	}
 	if more := len(parked) - detailedSteps; more > 0 {
-		fmt.Fprintf(&b, "### And %d more are parked\n\n", more)
+		b.WriteString(fmt.Sprintf("### And %d more are parked\n\n", more)) //nolint:staticcheck // workflowcheck does not take Fprintf
 	}
 	if len(parked) > 0 && parked[0].Reason != event.ReasonPaused {
 		b.WriteString(r.payloadDetails())
@@ -126,8 +125,8 @@ func (r *Run) payloadDetails() string {
 		return ""
 	}
 	ev, _ := r.Event()
-	kind, _, err := mime.ParseMediaType(ev.ContentType)
-	if err != nil || kind == "" {
+	kind, _, _ := strings.Cut(ev.ContentType, ";")
+	if kind = strings.ToLower(strings.TrimSpace(kind)); !strings.Contains(kind, "/") {
 		kind = string(p.GetMetadata()[converter.MetadataEncoding])
 	}
 	return fmt.Sprintf("The payload is %s, %d bytes.\n\n", event.Code(line(kind, 100)), len(p.GetData()))
