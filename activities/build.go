@@ -82,8 +82,7 @@ func (b *Build) send(request *http.Request) error {
 		client.Transport = b.HTTP.Transport
 	}
 	response, err := client.Do(request)
-	var failed *url.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
 		err = failed.Err // without the URL
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -68,10 +69,8 @@ func checkAppType(t reflect.Type, at string, above []reflect.Type) error {
 			return checkAppType(t.Elem(), at, above)
 		}
 	case reflect.Struct:
-		for _, outer := range above {
-			if outer == t {
-				return fmt.Errorf("%s holds itself", at)
-			}
+		if slices.Contains(above, t) {
+			return fmt.Errorf("%s holds itself", at)
 		}
 		for f := range t.Fields() {
 			if f.IsExported() && f.Tag.Get("config") != "-" {
@@ -246,7 +245,7 @@ func (d *decoder) decodeStruct(v value, into reflect.Value) {
 			d.mistake(v, "no %s; add %s:", name, name)
 		}
 	}
-	if validator, ok := into.Addr().Interface().(Validator); ok && len(d.mistakes) == before {
+	if validator, ok := reflect.TypeAssert[Validator](into.Addr()); ok && len(d.mistakes) == before {
 		if err := validator.Validate(); err != nil {
 			for text := range strings.SplitSeq(err.Error(), "\n") {
 				d.mistake(v, "%s", text)

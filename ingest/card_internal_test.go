@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func FuzzMaskCards(f *testing.F) {
 			return
 		}
 		for check := byte('0'); check <= '9'; check++ {
-			if values := toValues(append(digits[:len(digits):len(digits)], check)); isCard(values) {
+			if values := toValues(append(slices.Clip(digits), check)); isCard(values) {
 				digits = append(digits, check)
 				break
 			}

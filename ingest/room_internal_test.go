@@ -238,7 +238,7 @@ func TestRoomUnderLoad(t *testing.T) {
 	var bodies sync.WaitGroup
 	for i := range 200 {
 		bodies.Go(func() {
-			random := rand.New(rand.NewPCG(1, uint64(i))) //nolint:gosec // repeatable
+			random := rand.New(rand.NewPCG(1, uint64(i)))
 			for range 20 {
 				h := r.enter(fmt.Sprint(i%3), peerNumber(i%7), func() {})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(20))*time.Millisecond)

@@ -56,7 +56,7 @@ func (r *runs) start() (stop func()) {
 	t := r.t
 	tasks := &worker.Tasks{}
 	c, err := client.DialContext(t.Context(), client.Options{
-		HostPort: r.temporal.Address, Logger: log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
+		HostPort: r.temporal.Address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(tasks.Watch)}},
 	})
 	require.NoError(t, err)

@@ -64,7 +64,7 @@ func handler(version int) worker.Handler {
 		case 1:
 			return errors.New("no rule for this order")
 		case 2:
-			panic("no rule for this order") //nolint:forbidigo // what a team's code may do
+			panic("no rule for this order")
 		default:
 			return nil
 		}
@@ -86,8 +86,8 @@ func TestStories(t *testing.T) {
 		stop = r.start()
 	}
 	var told []string
-	rng := rand.New(rand.NewPCG(*firstStory, 0)) //nolint:gosec // repeatable
-	ids := map[string]bool{}                     // Workflow Ids, true once somebody closed the run
+	rng := rand.New(rand.NewPCG(*firstStory, 0))
+	ids := map[string]bool{} // Workflow Ids, true once somebody closed the run
 	for n := range *stories {
 		id := fmt.Sprintf("evt_%d_%d", *firstStory, n)
 		d.mu.Lock()

@@ -53,7 +53,7 @@ func (r *Receiver) Stamp(d *Delivery, id, eventType string) error {
 	if _, now := r.names(d); eventType != "" && now != eventType {
 		// A sample without a type goes by a name of ours.
 		_, sample := r.samples[eventType]
-		if err := putFirst(r.here(d, r.types), d, eventType); err != nil && !(sample && now == "") {
+		if err := putFirst(r.here(d, r.types), d, eventType); err != nil && (!sample || now != "") {
 			return fmt.Errorf("event type: %w", err)
 		}
 	}

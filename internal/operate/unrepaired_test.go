@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
 
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/eventrun"
 	"github.com/hookyard/hookyard/internal/eventrun/runstest"
+	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
 // TestAmendLimits refuses at once what Temporal would refuse after 20 s.

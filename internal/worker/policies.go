@@ -4,10 +4,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hookyard/hookyard/event"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/event"
 )
 
 // Policy says how one Activity is attempted.

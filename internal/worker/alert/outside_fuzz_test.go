@@ -9,10 +9,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/hookyard/hookyard/event"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
+
+	"github.com/hookyard/hookyard/event"
 )
 
 // FuzzOpenChannel looks for a notification URL that breaks the library, and

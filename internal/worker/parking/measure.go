@@ -1,8 +1,9 @@
 package parking
 
 import (
-	"github.com/hookyard/hookyard/event"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/hookyard/hookyard/event"
 )
 
 // The counters that a worker keeps. Dashboards hold their names.

@@ -79,7 +79,7 @@ func (s *story) workflow(ctx workflow.Context, _ event.Event, _ converter.RawVal
 	case returns:
 		return "", errors.New("no rule for this order")
 	case panics:
-		workflow.Go(ctx, func(workflow.Context) { panic("no rule for this order") }) //nolint:forbidigo // what a team's code may do
+		workflow.Go(ctx, func(workflow.Context) { panic("no rule for this order") })
 		return "", workflow.Sleep(ctx, time.Hour)
 	default:
 		return strings.Join([]string{a, results[0], results[1]}, " "), nil
@@ -209,12 +209,12 @@ func (s *story) story() string { return strings.Join(s.told, "\n") }
 func TestStories(t *testing.T) {
 	t.Parallel()
 	for n := range *seeds {
-		seed := *seed + uint64(n) //nolint:gosec // not negative
+		seed := *seed + uint64(n)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			s := &story{
 				world: newWorld(), t: t, byHand: map[string]bool{},
-				rng: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // repeatable
+				rng: rand.New(rand.NewPCG(seed, 0)),
 			}
 			s.left, s.code = 3+s.rng.IntN(15), code(s.rng.IntN(int(codes)))
 			for _, step := range []string{"A", "B", "C"} {
@@ -263,8 +263,7 @@ func (s *story) run() {
 		}
 		r.start()
 		err := r.GetWorkflowError()
-		var anew *workflow.ContinueAsNewError
-		if errors.As(err, &anew) {
+		if _, ok := errors.AsType[*workflow.ContinueAsNewError](err); ok {
 			previous = r
 			continue
 		}

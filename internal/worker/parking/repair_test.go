@@ -204,7 +204,7 @@ func TestParkedCarriesOver(t *testing.T) {
 // Workflow as a whole, with what it said.
 func TestPanics(t *testing.T) {
 	t.Parallel()
-	boom := func(with any) { panic(with) } //nolint:forbidigo // what a team's code may do
+	boom := func(with any) { panic(with) }
 	for name, function := range map[string]func(workflow.Context){
 		"a text":                 func(workflow.Context) { boom("no such tariff") },
 		"an error":               func(workflow.Context) { boom(errors.New("no such tariff")) },
@@ -260,7 +260,7 @@ func TestPanics(t *testing.T) {
 func TestPanicInUpdate(t *testing.T) {
 	t.Parallel()
 	r := newRun(t, func(ctx workflow.Context, _ event.Event, _ converter.RawValue) error {
-		err := workflow.SetUpdateHandler(ctx, "correct", func(workflow.Context) error { panic("no such tariff") }) //nolint:forbidigo // what a team's code may do
+		err := workflow.SetUpdateHandler(ctx, "correct", func(workflow.Context) error { panic("no such tariff") })
 		if err != nil {
 			return err
 		}

@@ -101,7 +101,7 @@ func (d *results) FromPayloads(payloads *commonpb.Payloads, to ...any) error {
 		if c.result == nil { // it was resolved anew, with nothing
 			return nil
 		}
-		err := d.DataConverter.FromPayload(untagged(c.result), to[0])
+		err := d.FromPayload(untagged(c.result), to[0])
 		if c.origin == fromStep { // a result of this run's own is the Workflow's to decode
 			return err
 		}
