@@ -25,9 +25,10 @@ func Main(app App) {
 		<-ctx.Done()
 		stop()
 	}()
-	os.Exit(run(ctx, app, Process{
-		Args: os.Args[1:], Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-	}, command.Hangups))
+	os.Exit(run( //nolint:revive // Main is a program's main
+		ctx, app, Process{
+			Args: os.Args[1:], Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		}, command.Hangups))
 }
 
 // Process is what Run may touch of the process it runs in.

@@ -86,7 +86,7 @@ func (b *Build) send(request *http.Request) error {
 		err = failed.Err // without the URL
 	}
 	if err != nil {
-		return unavailable(request.Context(), 0, "POST %s: %v", where, err)
+		return unavailable(request.Context(), "POST %s: %v", where, err)
 	}
 	defer response.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // the status alone decides
@@ -95,7 +95,7 @@ func (b *Build) send(request *http.Request) error {
 	case code/100 == 2:
 		return nil
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code/100 == 5:
-		return unavailable(request.Context(), 0, "%s", message)
+		return unavailable(request.Context(), "%s", message)
 	default:
 		return permanent(Refused, "%s", message)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 
 	"go.temporal.io/sdk/temporal"
@@ -38,15 +37,13 @@ func permanent(kind, format string, args ...any) error {
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), kind, nil)
 }
 
-// unavailable returns an error that the Retry Policy decides on. The next
-// attempt comes after the given delay; if it is zero, when the policy says.
-// If the Activity was canceled, unavailable returns that error instead.
-func unavailable(ctx context.Context, after time.Duration, format string, args ...any) error {
+// unavailable returns an error that the Retry Policy decides on. If the Activity
+// was canceled, it returns that error instead.
+func unavailable(ctx context.Context, format string, args ...any) error {
 	if err := ctx.Err(); errors.Is(err, context.Canceled) {
 		return err
 	}
-	return temporal.NewApplicationErrorWithOptions(fmt.Sprintf(format, args...), Unavailable,
-		temporal.ApplicationErrorOptions{NextRetryDelay: after})
+	return temporal.NewApplicationError(fmt.Sprintf(format, args...), Unavailable)
 }
 
 // printable returns at most limit bytes of what another system said, on one

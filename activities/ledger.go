@@ -186,7 +186,7 @@ func ledgerError(ctx context.Context, table string, err error) error {
 	if rejected(err) {
 		return permanent(LedgerRejected, "%s does not take the entry: %s", table, databaseError(err))
 	}
-	return unavailable(ctx, 0, "%s: %s", table, databaseError(err))
+	return unavailable(ctx, "%s: %s", table, databaseError(err))
 }
 
 func rejected(err error) bool {

@@ -43,7 +43,7 @@ func (f mailFolder) deliver(ctx context.Context, key string, message *gomail.Msg
 		err = writeMail(path, message)
 	}
 	if err != nil {
-		return unavailable(ctx, 0, "mail.folder: %v", err)
+		return unavailable(ctx, "mail.folder: %v", err)
 	}
 	return nil
 }

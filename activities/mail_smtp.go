@@ -154,7 +154,7 @@ func (s smtpServer) deliver(ctx context.Context, _ string, message *gomail.Msg) 
 	if smtpCode(err)/100 == 5 {
 		return permanent(Refused, "%s", text)
 	}
-	return unavailable(ctx, 0, "%s", text)
+	return unavailable(ctx, "%s", text)
 }
 
 // smtpCode returns the reply code that the error is about, or 0 where the

@@ -96,7 +96,7 @@ func (p *peers) turn(key netip.Prefix, now time.Time) *semaphore.Weighted {
 	if e == nil {
 		return nil
 	}
-	found := e.Value.(*peer)
+	found := peerIn(e)
 	if found.failuresAt(now) < maxFailures {
 		return nil
 	}
@@ -114,13 +114,13 @@ func (p *peers) failed(key netip.Prefix, now time.Time) (wait time.Duration) {
 		p.byAddr[key] = e
 		if p.recent.Len() > maxPeers {
 			oldest := p.recent.Back()
-			delete(p.byAddr, oldest.Value.(*peer).key)
+			delete(p.byAddr, peerIn(oldest).key)
 			p.recent.Remove(oldest)
 		}
 		p.count.Store(int64(p.recent.Len()))
 	}
 	p.recent.MoveToFront(e)
-	found := e.Value.(*peer)
+	found := peerIn(e)
 	// The sum is bounded, so that the wait is: a peer that stops failing is
 	// free again after two minutes.
 	found.failures, found.at = math.Min(found.failuresAt(now)+1, 2*maxFailures), now
@@ -142,7 +142,7 @@ func (p *peers) verified(key netip.Prefix, now time.Time) {
 	if e == nil {
 		return
 	}
-	found := e.Value.(*peer)
+	found := peerIn(e)
 	if found.failures, found.at = found.failuresAt(now)-1, now; found.failures <= 0 {
 		delete(p.byAddr, key)
 		p.recent.Remove(e)
@@ -152,4 +152,10 @@ func (p *peers) verified(key netip.Prefix, now time.Time) {
 
 func (p *peer) failuresAt(now time.Time) float64 {
 	return max(0, p.failures-float64(now.Sub(p.at))/float64(failuresEvery))
+}
+
+// peerIn returns what the list holds, which is nothing but peers.
+func peerIn(e *list.Element) *peer {
+	p, _ := e.Value.(*peer)
+	return p
 }

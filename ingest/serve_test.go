@@ -99,14 +99,21 @@ func (s *served) deliver(t testing.TB, from byte, id string, body []byte) int {
 	return answerOf(t, bufio.NewReader(conn)).StatusCode
 }
 
+// httpAnswer is what the tests look at of an answer whose body has been read.
+type httpAnswer struct {
+	StatusCode int
+	Header     http.Header
+	Close      bool // the server ends the connection
+}
+
 // answerOf reads an answer and its body.
-func answerOf(t testing.TB, r *bufio.Reader) *http.Response {
+func answerOf(t testing.TB, r *bufio.Reader) httpAnswer {
 	answer, err := http.ReadResponse(r, nil)
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, answer.Body)
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
-	return answer
+	return httpAnswer{answer.StatusCode, answer.Header, answer.Close}
 }
 
 // requireClosed requires that nothing more comes and the connection has ended.

@@ -1,9 +1,7 @@
 package tests
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -35,7 +33,6 @@ type runs struct {
 	handlers []worker.Handler
 	policies worker.PolicySet
 	steps    map[string]any // functions, by Activity Type
-	worker   sdkworker.Worker
 }
 
 // newRuns returns runs whose worker is not started yet.
@@ -107,10 +104,3 @@ func (r *runs) parkedSteps(workflowID string, n int) {
 
 // fault is what is wrong with the world outside, for as long as it is on.
 type fault struct{ atomic.Bool }
-
-func (f *fault) check(context.Context) error {
-	if f.Load() {
-		return temporal.NewNonRetryableApplicationError("the service is down", "Down", nil)
-	}
-	return nil
-}

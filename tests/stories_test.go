@@ -31,10 +31,9 @@ var (
 // deployed is what the worker of TestStories runs. A deploy restarts it with
 // another one.
 type deployed struct {
-	mu      sync.Mutex
-	version int             // 0 is right; 1 returns an error, 2 panics
-	down    map[string]bool // by event id and step
-	calls   map[string]int  // by event id and step
+	mu    sync.Mutex
+	down  map[string]bool // by event id and step
+	calls map[string]int  // by event id and step
 }
 
 func (d *deployed) step(name string) func(context.Context, string) (string, error) {

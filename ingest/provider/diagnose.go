@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -330,28 +329,11 @@ func addresses(d *Delivery, more []string) []string {
 		if err != nil || u.Host == "" {
 			continue
 		}
-		hosts := []string{u.Host, u.Hostname(), u.Hostname() + ":443", u.Hostname() + ":80"}
-		for _, name := range []string{"Host", "X-Forwarded-Host", "X-Original-Host"} {
-			if host := d.Header.Get(name); host != "" {
-				hosts = append(hosts, host)
-			}
-		}
 		_, rest, _ := strings.Cut(strings.TrimPrefix(base, u.Scheme+"://"), "/")
 		path, query, hasQuery := strings.Cut(rest, "?")
-		paths := []string{"/" + path, "/" + strings.TrimSuffix(path, "/"), "/" + path + "/"}
-		if prefix := d.Header.Get("X-Forwarded-Prefix"); prefix != "" {
-			paths = append(paths, strings.TrimSuffix(prefix, "/")+"/"+path)
-		}
-		for _, name := range []string{"X-Original-Uri", "X-Original-Url", "X-Forwarded-Uri"} {
-			if uri, _, _ := strings.Cut(d.Header.Get(name), "?"); strings.HasPrefix(uri, "/") {
-				paths = append(paths, uri)
-			}
-		}
-		if path == "" {
-			paths = append(paths, "")
-		}
+		paths := otherPaths(d, path)
 		for _, scheme := range []string{u.Scheme, "https", "http"} {
-			for _, host := range hosts {
+			for _, host := range otherHosts(d, u) {
 				for _, p := range paths {
 					address := scheme + "://" + host + p
 					if found = append(found, address); hasQuery {
@@ -362,6 +344,32 @@ func addresses(d *Delivery, more []string) []string {
 		}
 	}
 	return found
+}
+
+func otherHosts(d *Delivery, u *url.URL) []string {
+	hosts := []string{u.Host, u.Hostname(), u.Hostname() + ":443", u.Hostname() + ":80"}
+	for _, name := range []string{"Host", "X-Forwarded-Host", "X-Original-Host"} {
+		if host := d.Header.Get(name); host != "" {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+func otherPaths(d *Delivery, path string) []string {
+	paths := []string{"/" + path, "/" + strings.TrimSuffix(path, "/"), "/" + path + "/"}
+	if prefix := d.Header.Get("X-Forwarded-Prefix"); prefix != "" {
+		paths = append(paths, strings.TrimSuffix(prefix, "/")+"/"+path)
+	}
+	for _, name := range []string{"X-Original-Uri", "X-Original-Url", "X-Forwarded-Uri"} {
+		if uri, _, _ := strings.Cut(d.Header.Get(name), "?"); strings.HasPrefix(uri, "/") {
+			paths = append(paths, uri)
+		}
+	}
+	if path == "" {
+		paths = append(paths, "")
+	}
+	return paths
 }
 
 // signature tries other ways to sign the same delivery, for a scheme that a
@@ -409,7 +417,7 @@ func (x *diagnosis) otherTime(r *Receiver, scheme *declared) string {
 		}
 		for unit, other := range map[string]int64{"seconds": n / 1000, "milliseconds": n * 1000} {
 			d := *x.delivery
-			d.Header = http.Header(x.delivery.Header.Clone())
+			d.Header = x.delivery.Header.Clone()
 			if from.put(&d, strconv.FormatInt(other, 10)) == nil && other > 0 && x.fits(r, &d) {
 				return fmt.Sprintf("it matches with the timestamp in %s: %s was changed on its way", unit, from)
 			}

@@ -255,8 +255,8 @@ func (r *keyring[K]) mayFetch(url string, from netip.Addr, now time.Time) error 
 // remember adds an entry, in place of any other where there are too many.
 func remember[K comparable, V any](entries map[K]V, key K, value V) {
 	if _, there := entries[key]; !there && len(entries) >= maxRemembered {
-		for any := range entries {
-			delete(entries, any)
+		for other := range entries {
+			delete(entries, other)
 			break
 		}
 	}

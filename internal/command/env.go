@@ -26,9 +26,10 @@ type Env struct {
 	Hangups func() (asked <-chan os.Signal, stop func())
 }
 
-// Environ and LookupEnv are os.Environ and os.LookupEnv for this environment.
+// Environ is os.Environ for this environment.
 func (e Env) Environ() []string { return e.Vars }
 
+// LookupEnv is os.LookupEnv for this environment.
 func (e Env) LookupEnv(name string) (string, bool) {
 	for _, v := range slices.Backward(e.Vars) {
 		if value, ok := strings.CutPrefix(v, name+"="); ok {

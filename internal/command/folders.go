@@ -36,6 +36,7 @@ func UserFolders(env Env) (Folders, error) {
 	return Folders{State: filepath.Join(state, "hookyard"), Cache: filepath.Join(cache, "hookyard")}, nil
 }
 
+// Demo is where the demo keeps its config, its secrets and its files.
 func (f Folders) Demo() string { return filepath.Join(f.State, "demo") }
 
 // HandedOver is where secrets wait that providers have handed over; "" where

@@ -10,11 +10,13 @@ import (
 // Logging are the flags of commands that log.
 type Logging struct{ Level, format string }
 
+// Flags adds the flags to a command; format is the default format.
 func (l *Logging) Flags(cmd *cobra.Command, format string) {
 	cmd.Flags().StringVar(&l.Level, "log-level", "info", "least level to log: debug, info, warn or error")
 	cmd.Flags().StringVar(&l.format, "log-format", format, "text or json")
 }
 
+// Logger returns a logger to standard error, as the flags say.
 func (l *Logging) Logger(env Env) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{}
 	var level slog.Level

@@ -109,7 +109,7 @@ func checkForward(cfg *config.Config) (mistakes []config.Mistake) {
 	return mistakes
 }
 
-// policies are the config's Retry Policies as the worker takes them.
+// Policies are the config's Retry Policies as the worker takes them.
 func Policies(cfg *config.Config) worker.PolicySet {
 	p := worker.PolicySet{Entries: entries(cfg.Retry), BySource: map[string]worker.Entries{}}
 	for _, s := range cfg.Sources {
@@ -128,7 +128,7 @@ func entries(r config.Retries) worker.Entries {
 	return e
 }
 
-// findConfig returns the file to read: the one that was named, else the one in
+// FindConfig returns the file to read: the one that was named, else the one in
 // this folder, else the demo's that `hookyard dev` leaves.
 func FindConfig(named string, env Env) (string, error) {
 	if named != "" {

@@ -69,6 +69,7 @@ func ClientOptions(env Env, logger *slog.Logger) (client.Options, error) {
 	return options, nil
 }
 
+// Loopback reports whether the host is this machine.
 func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

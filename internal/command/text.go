@@ -14,6 +14,7 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
+// OrDash returns the text, or "-" for none.
 func OrDash(text string) string {
 	if text == "" {
 		return "-"

@@ -1,3 +1,4 @@
+// Package eventrun reads what Temporal says about the run of an event.
 package eventrun
 
 import (
@@ -71,6 +72,7 @@ func (r Run) StoppedAt() time.Time {
 	return slices.MinFunc(r.Steps, func(a, b parking.Step) int { return a.Since.Compare(b.Since) }).Since
 }
 
+// StepNames lists the parked steps that the run names.
 func (r Run) StepNames() []string {
 	var names []string
 	for _, s := range r.Steps {

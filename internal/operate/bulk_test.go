@@ -27,14 +27,14 @@ func everything() *repairFlags { return &repairFlags{all: true, yes: true, rate:
 func TestBulkResumesEveryPage(t *testing.T) {
 	t.Parallel()
 	fake := runstest.New()
-	for _, id := range runstest.Ids(10) {
+	for _, id := range runstest.IDs(10) {
 		fake.Park(t, id, runstest.StepParked("SendReceipt", runstest.ParkedAt))
 	}
 	env, stdout, stderr := screen()
 	require.NoError(t, repairAll(t.Context(), env, operatorOn(fake), resume{}, everything()))
 	require.Equal(t, "10 of 10 resumed.\n", stdout.String())
 	require.Contains(t, stderr.String(), "10  stripe  exhausted")
-	for _, id := range runstest.Ids(10) {
+	for _, id := range runstest.IDs(10) {
 		require.Equal(t, 1, fake.Taken[id], id)
 	}
 	stdout.Reset()
@@ -48,7 +48,7 @@ func TestBulkInterrupted(t *testing.T) {
 	t.Parallel()
 	const n = 40
 	fake := runstest.New()
-	for _, id := range runstest.Ids(n) {
+	for _, id := range runstest.IDs(n) {
 		fake.Park(t, id, runstest.StepParked("SendReceipt", runstest.ParkedAt))
 		fake.Frozen = append(fake.Frozen, proto.CloneOf(fake.Runs[id]))
 	}
@@ -71,7 +71,7 @@ func TestBulkInterrupted(t *testing.T) {
 	stdout.Reset()
 	require.NoError(t, repairAll(t.Context(), env, operatorOn(fake), resume{}, everything()))
 	require.Regexp(t, `^\d+ of 40 resumed, \d+ already done\.\n$`, stdout.String())
-	for _, id := range runstest.Ids(n) {
+	for _, id := range runstest.IDs(n) {
 		require.Equal(t, 1, fake.Taken[id], id)
 	}
 }
@@ -82,21 +82,21 @@ func TestBulkWhileWorkersAreAway(t *testing.T) {
 	t.Parallel()
 	fake := runstest.New()
 	fake.Idle = true
-	for _, id := range runstest.Ids(5) {
+	for _, id := range runstest.IDs(5) {
 		fake.Park(t, id, runstest.StepParked("SendReceipt", runstest.ParkedAt))
 	}
 	env, _, _ := screen()
 	for range 2 {
 		require.NoError(t, repairAll(t.Context(), env, operatorOn(fake), resume{}, everything()))
 	}
-	for _, id := range runstest.Ids(5) {
+	for _, id := range runstest.IDs(5) {
 		require.Equal(t, 1, fake.Taken[id], id)
 	}
 	// One that has parked again since is another matter.
-	fake.Park(t, runstest.Ids(1)[0], runstest.StepParked("SendReceipt", runstest.ParkedAt.Add(time.Hour)))
+	fake.Park(t, runstest.IDs(1)[0], runstest.StepParked("SendReceipt", runstest.ParkedAt.Add(time.Hour)))
 	require.NoError(t, repairAll(t.Context(), env, operatorOn(fake), resume{}, everything()))
-	require.Equal(t, 2, fake.Taken[runstest.Ids(1)[0]])
-	require.Equal(t, 1, fake.Taken[runstest.Ids(2)[1]])
+	require.Equal(t, 2, fake.Taken[runstest.IDs(1)[0]])
+	require.Equal(t, 1, fake.Taken[runstest.IDs(2)[1]])
 }
 
 // TestBulkLeavesAlone lists runs that are no longer what they were.
@@ -124,14 +124,14 @@ func TestBulkLeavesAlone(t *testing.T) {
 func TestBulkErrors(t *testing.T) {
 	t.Parallel()
 	fake := runstest.New()
-	for _, id := range runstest.Ids(6) {
+	for _, id := range runstest.IDs(6) {
 		fake.Park(t, id, runstest.StepParked("SendReceipt", runstest.ParkedAt))
 	}
 	fake.OnSignal = func(id string) error {
 		switch id {
-		case runstest.Ids(6)[0]:
+		case runstest.IDs(6)[0]:
 			return serviceerror.NewInternal("the one for " + id)
-		case runstest.Ids(6)[5]:
+		case runstest.IDs(6)[5]:
 			return nil
 		default:
 			return serviceerror.NewPermissionDenied("no", "")

@@ -1,3 +1,5 @@
+// Package worker is what runs around and beside a team's Workflows: Retry
+// Policies, parking, first attempts, alerts and pauses.
 package worker
 
 import (

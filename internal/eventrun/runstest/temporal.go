@@ -1,3 +1,4 @@
+// Package runstest stands in for Temporal where commands for runs are tested.
 package runstest
 
 import (
@@ -55,6 +56,7 @@ type Temporal struct {
 	OnReset   func() error // after it was done: an answer that is lost
 }
 
+// New returns a Temporal without runs.
 func New() *Temporal {
 	return &Temporal{Runs: map[string]*workflowpb.WorkflowExecutionInfo{}, PageSize: 3, seen: map[string]bool{}, Taken: map[string]int{},
 		Histories: map[string][]*historypb.HistoryEvent{}, NewRuns: map[string]string{}}
@@ -68,6 +70,7 @@ func (f *Temporal) Park(t *testing.T, id string, steps ...parking.Step) {
 	f.Runs[id] = ParkedInfo(t, id, steps...)
 }
 
+// ParkedInfo is what Temporal says about a run with these parked steps.
 func ParkedInfo(t *testing.T, id string, steps ...parking.Step) *workflowpb.WorkflowExecutionInfo {
 	t.Helper()
 	source := "stripe"
@@ -89,10 +92,12 @@ func ParkedInfo(t *testing.T, id string, steps ...parking.Step) *workflowpb.Work
 // ParkedAt is when the tests' steps park.
 var ParkedAt = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
+// StepParked is a step that parked at that time.
 func StepParked(name string, at time.Time) parking.Step {
 	return parking.Step{Name: name, Reason: event.ReasonExhausted, Error: "no", Attempts: 3, Since: at, Started: at.Add(-time.Second)}
 }
 
+// Encoded is a value as a worker writes it.
 func Encoded(t *testing.T, value any) *commonpb.Payload {
 	t.Helper()
 	p, err := converter.GetDefaultDataConverter().ToPayload(value)
@@ -100,6 +105,7 @@ func Encoded(t *testing.T, value any) *commonpb.Payload {
 	return p
 }
 
+// ListWorkflow implements client.Client.
 func (f *Temporal) ListWorkflow(_ context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -127,6 +133,7 @@ func (f *Temporal) ListWorkflow(_ context.Context, request *workflowservice.List
 	return page, nil
 }
 
+// DescribeWorkflowExecution implements client.Client.
 func (f *Temporal) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -140,6 +147,7 @@ func (f *Temporal) DescribeWorkflowExecution(_ context.Context, id, _ string) (*
 	}, nil
 }
 
+// GetWorkflowHistory implements client.Client.
 func (f *Temporal) GetWorkflowHistory(_ context.Context, id, _ string, _ bool, _ enumspb.HistoryEventFilterType) client.HistoryEventIterator {
 	return &historyFake{f.Histories[id]}
 }
@@ -154,6 +162,7 @@ func (h *historyFake) Next() (*historypb.HistoryEvent, error) {
 	return e, nil
 }
 
+// WorkflowService implements client.Client.
 func (f *Temporal) WorkflowService() workflowservice.WorkflowServiceClient {
 	return serviceFake{fake: f}
 }
@@ -206,7 +215,8 @@ func (s serviceFake) ResetWorkflowExecution(_ context.Context, request *workflow
 	return &workflowservice.ResetWorkflowExecutionResponse{RunId: newRun}, nil
 }
 
-func Ids(n int) []string {
+// IDs lists the Workflow Ids of runs.
+func IDs(n int) []string {
 	var all []string
 	for i := range n {
 		all = append(all, fmt.Sprintf("stripe:evt_%03d", i))

@@ -25,12 +25,11 @@ func run(t *testing.T, activity any, args ...any) error {
 }
 
 // requireFailure requires an error of the given type, which is permanent
-// unless the type is Unavailable, and returns it.
-func requireFailure(t *testing.T, err error, kind string) *temporal.ApplicationError {
+// unless the type is Unavailable.
+func requireFailure(t *testing.T, err error, kind string) {
 	t.Helper()
 	var failed *temporal.ApplicationError
 	require.ErrorAs(t, err, &failed, "want an ApplicationError, got %v", err)
 	require.Equal(t, kind, failed.Type(), failed.Message())
 	require.Equal(t, kind != failure.TypeUnavailable, failed.NonRetryable(), failed.Message())
-	return failed
 }

@@ -1,3 +1,4 @@
+// Package alert tells people about parked runs.
 package alert
 
 import (

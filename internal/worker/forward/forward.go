@@ -1,3 +1,4 @@
+// Package forward sends events on to an operator's own services.
 package forward
 
 import (

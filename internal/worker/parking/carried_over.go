@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
@@ -106,73 +107,96 @@ func (r *Run) carryOver() carriedOver {
 		Done: map[string]carriedResult{}, Parked: map[string]Step{},
 		Failed: r.failed, Released: r.carried.Released, Log: r.log,
 	}
-	type done struct {
-		key, name string
-		data      []byte
-		byHand    bool
-	}
-	var byHand, others []done
-	names, parkedSize, made := keys{}, 0, map[string]bool{}
-	park := func(key string, step Step) {
-		step.Error = Clip(step.Error, carriedError)
-		if parkedSize += len(key) + len(step.Name) + len(step.Error) + 200; parkedSize <= maxParked {
-			next.Parked[key] = step
+	done, parked := r.toCarry()
+	size := 0
+	for _, p := range parked {
+		p.step.Error = Clip(p.step.Error, carriedError)
+		if size += len(p.key) + len(p.step.Name) + len(p.step.Error) + 200; size <= maxParked {
+			next.Parked[p.key] = p.step
 		}
 	}
+	next.carryResults(done, r.started)
+	return next
+}
+
+// doneCall is a call with a result, and parkedCall one that waits for a person.
+type (
+	doneCall struct {
+		key, name string
+		data      []byte // the marshaled Payload; empty for no result
+		byHand    bool
+	}
+	parkedCall struct {
+		key  string
+		step Step
+	}
+)
+
+// toCarry returns the calls that are done or parked: those of this run, and then
+// those that it was given and has not come to, which are for the run after it.
+func (r *Run) toCarry() (done []doneCall, parked []parkedCall) {
+	names, made := keys{}, map[string]bool{}
 	for _, c := range r.calls {
 		key := names.next(c)
 		made[key] = true
 		switch {
 		case c.done:
-			d := done{key: key, name: c.name, byHand: c.origin == fromPerson}
-			if c.result != nil {
-				var err error
-				if d.data, err = (proto.MarshalOptions{Deterministic: true}).Marshal(untagged(c.result)); err != nil {
-					continue
-				}
-			}
-			if d.byHand {
-				byHand = append(byHand, d)
-			} else {
-				others = append(others, d)
+			data, err := marshaled(c.result)
+			if err == nil {
+				done = append(done, doneCall{key: key, name: c.name, data: data, byHand: c.origin == fromPerson})
 			}
 		case c.parked != nil:
-			park(key, *c.parked)
+			parked = append(parked, parkedCall{key, *c.parked})
 		}
 	}
-	// What this run was given and has not come to is for the run after it.
 	for _, key := range slices.Sorted(maps.Keys(r.carried.Parked)) {
 		if !made[key] {
-			park(key, r.carried.Parked[key])
+			parked = append(parked, parkedCall{key, r.carried.Parked[key]})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.carried.Done)) {
-		if made[key] {
-			continue
-		}
-		name, _, _ := strings.Cut(key, ":")
-		d := done{key: key, name: name, data: r.carried.Done[key].Payload, byHand: r.carried.Done[key].ByHand}
-		if d.byHand {
-			byHand = append(byHand, d)
-		} else {
-			others = append(others, d)
+		if !made[key] {
+			name, _, _ := strings.Cut(key, ":")
+			done = append(done, doneCall{key: key, name: name, data: r.carried.Done[key].Payload, byHand: r.carried.Done[key].ByHand})
 		}
 	}
+	return done, parked
+}
+
+func marshaled(result *commonpb.Payload) ([]byte, error) {
+	if result == nil {
+		return nil, nil
+	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(untagged(result))
+}
+
+// carryResults keeps results up to maxDone, those that a person gave first. Of
+// these, one that is too large parks again: its step must not run unasked.
+func (next *carriedOver) carryResults(done []doneCall, now time.Time) {
+	slices.SortStableFunc(done, func(a, b doneCall) int {
+		switch {
+		case a.byHand == b.byHand:
+			return 0
+		case a.byHand:
+			return -1
+		default:
+			return 1
+		}
+	})
 	size := 0
-	for _, d := range append(byHand, others...) {
+	for _, d := range done {
 		needs := len(d.key) + 2*len(d.data) + 32
 		switch {
 		case size+needs <= maxDone:
 			size += needs
 			next.Done[d.key] = carriedResult{Payload: d.data, ByHand: d.byHand}
-		case d.byHand: // it must not run again unasked
+		case d.byHand:
 			next.Parked[d.key] = Step{
-				Name: d.name, Reason: event.ReasonFailed, Started: r.started, Since: r.started,
+				Name: d.name, Reason: event.ReasonFailed, Started: now, Since: now,
 				Error: fmt.Sprintf("it was done by hand, and its result of %d bytes is too large to be kept; resolve it again, with a smaller one", len(d.data)),
 			}
 		}
 	}
-	return next
 }
 
 // readCarriedOver returns what the run before has passed on.
