@@ -113,8 +113,8 @@ func holdsCredential(name string) bool {
 
 // credentialWords name a credential or a signature, and keyWords do so before
 // the word "key". An Idempotency-Key or an X-Event-Key is no credential.
-const ( //nolint:gosec // words of header names
-	credentialWords = " auth authorization authentication cookie cookies credential credentials hmac jwt apikey passwd password secret secrets session sig sign signature signatures token tokens "
+const (
+	credentialWords = " auth authorization authentication cookie cookies credential credentials hmac jwt apikey passwd password secret secrets session sig sign signature signatures token tokens " //nolint:gosec // words of header names
 	keyWords        = " access api app auth client encryption master private secret shared signing subscription "
 )
 

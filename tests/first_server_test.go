@@ -59,9 +59,9 @@ func TestFirstMeansTheSame(t *testing.T) {
 		"a permanent error":      {soon, down(temporal.ApplicationErrorOptions{NonRetryable: true}), nil},
 		"a type that is final":   {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"Other", "Down"} }), down(temporal.ApplicationErrorOptions{}), nil},
 		"another type is final":  {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"Other"} }), down(temporal.ApplicationErrorOptions{}), ms(1500, 3000)},
-		"Go's type is final":     {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"errorString"} }), errors.New("down"), nil},
+		"Go's type is final":     {with(func(p *temporal.RetryPolicy) { p.NonRetryableErrorTypes = []string{"brokenPipe"} }), brokenPipe{}, nil},
 		"it says when":           {soon, down(temporal.ApplicationErrorOptions{NextRetryDelay: 1200 * time.Millisecond}), ms(1200, 1200)},
-		"it says when, too late": {with(func(p *temporal.RetryPolicy) { p.MaximumInterval = 2 * time.Second }), down(temporal.ApplicationErrorOptions{NextRetryDelay: time.Hour}), ms(2000, 2000)},
+		"it says when, too late": {with(func(p *temporal.RetryPolicy) { p.MaximumInterval = 2 * time.Second }), down(temporal.ApplicationErrorOptions{NextRetryDelay: 2500 * time.Millisecond}), ms(2500, 2500)},
 	}
 	var (
 		mu    sync.Mutex
@@ -105,6 +105,12 @@ func TestFirstMeansTheSame(t *testing.T) {
 	}
 }
 
+// brokenPipe is an error with a type of its own, which the SDK names in the
+// failure.
+type brokenPipe struct{}
+
+func (brokenPipe) Error() string { return "broken pipe" }
+
 // TestFirstAttemptKillsWorker has the first attempt end the worker. The step is
 // a regular Activity after that, so it parks in the end.
 func TestFirstAttemptKillsWorker(t *testing.T) {
@@ -117,7 +123,7 @@ func TestFirstAttemptKillsWorker(t *testing.T) {
 	require.True(t, found)
 	require.NoError(t, harness.Build(t.Context(), program, "-overlay", overlay(t, map[string]string{
 		file: head + "SendReceipt(ctx context.Context, r Receipt) error {\n\tif r.Key != \"\" {\n\t\tpanicked := make(chan struct{})\n\t\tgo func() { panic(\"a bug that ends the worker\") }()\n\t\t<-panicked\n\t}\n" + tail,
-	}), "./cmd/hookyard"))
+	}), "../cmd/hookyard"))
 	s := newSystem(t, startTemporal(t, ""), stripeSource+"retry: {SendReceipt: {initial: 1s, backoff: 1, attempts: 2, timeout: 5s, first: local}}\n")
 	s.program = program
 	s.serve()

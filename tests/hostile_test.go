@@ -33,9 +33,8 @@ sources:
   github: {provider: github, secrets: [env:SECRET], max_body: 1900KiB}
   other: {provider: github, secrets: [env:SECRET], max_body: 1900KiB}
 `)
-	program, err := harness.Hookyard(t.Context(), t.TempDir()) // the race detector takes memory of its own
-	require.NoError(t, err)
-	s.program = program
+	s.program = filepath.Join(t.TempDir(), "hookyard")
+	require.NoError(t, harness.Plain(t.Context(), s.program, "../cmd/hookyard")) // the race detector takes memory of its own
 	s.serve("--only", "edge")
 	s.accept("github", "github", "first", "push", "{}")
 	idle := residentPeak(t, s.PID())

@@ -15,7 +15,7 @@ import (
 
 // vague lists folder names that say nothing of what is inside, and so become
 // the place for everything.
-var vague = []string{"common", "helpers", "internal", "lib", "misc", "models", "pkg", "shared", "types", "util", "utils"}
+var vague = []string{"common", "helpers", "lib", "misc", "models", "pkg", "shared", "types", "util", "utils"}
 
 // machinePath finds a path on the machine of whoever wrote a text.
 var machinePath = regexp.MustCompile(`(^|[^\w.~/-])(/(home|Users|work)/\w[^\s"'` + "`" + `]*|[A-Z]:\\Users\\\w+)`)

@@ -51,8 +51,12 @@ func (s *system) memo(workflowID string) parking.Parked {
 
 // count returns how many runs a query lists.
 func (s *system) count(query string) int64 {
-	counted, err := s.client.CountWorkflow(s.t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: query})
-	require.NoError(s.t, err)
+	var counted *workflowservice.CountWorkflowExecutionsResponse
+	harness.Eventually(s.t, "Temporal counts "+query, func() bool { // a busy one may not in time
+		var err error
+		counted, err = s.client.CountWorkflow(s.t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: query})
+		return err == nil
+	})
 	return counted.GetCount()
 }
 

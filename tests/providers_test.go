@@ -245,6 +245,9 @@ func (h heldCertificate) Fetch(context.Context, string) ([]byte, error) { return
 func (v edgeVector) givenOptions() map[string]any {
 	given := map[string]any{}
 	for name, value := range v.Options {
+		if yes, isBool := value.(bool); isBool {
+			value = strconv.FormatBool(yes)
+		}
 		if value != nil {
 			given[name] = value
 		}

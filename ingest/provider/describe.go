@@ -98,8 +98,6 @@ func (p *Provider) Greets() (methods []string) {
 
 // SignsURL reports whether the signature covers the URL, so that the edge has
 // to know its public one.
-//
-//nolint:contextcheck // the trial asks nobody: its scheme has no secret of a source
 func (p *Provider) SignsURL() bool {
 	if p.spec.Signature.Scheme == "" {
 		content := p.spec.Signature.Content

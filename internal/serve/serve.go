@@ -277,10 +277,12 @@ func (s *Service) work(ctx context.Context, c client.Client) error {
 	opened, closeAll, err := s.App.OpenActivities(ctx, command.Setup{
 		Config: s.Started.App, Logger: s.Logger, LookupEnv: s.LookupEnv, Tracer: s.telemetry.TracerProvider(),
 	})
-	if err != nil || ctx.Err() != nil {
-		if err == nil {
-			err = closeAll()
-		}
+	switch {
+	case err == nil && ctx.Err() != nil:
+		return closeAll()
+	case ctx.Err() != nil: // the end of this process is no failure of theirs
+		return nil
+	case err != nil:
 		return err
 	}
 	w := newLiveWorker(c, s, opened)

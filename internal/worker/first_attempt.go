@@ -142,14 +142,10 @@ func nextAttempt(err error, p temporal.RetryPolicy) (wait time.Duration, again b
 	if p.MaximumAttempts == 1 || !retryable(failure, p.NonRetryableErrorTypes) {
 		return 0, false
 	}
-	wait = p.InitialInterval
 	if app, said := errors.AsType[*temporal.ApplicationError](err); said && app.NextRetryDelay() > 0 {
-		wait = app.NextRetryDelay()
+		return app.NextRetryDelay(), true // of an Activity, the server puts it above the longest wait
 	}
-	if wait <= 0 || wait > p.MaximumInterval {
-		wait = p.MaximumInterval
-	}
-	return wait, true
+	return min(p.InitialInterval, p.MaximumInterval), true
 }
 
 // retryable says of a failure what the server says of it.

@@ -31,6 +31,14 @@ func BuildIn(ctx context.Context, folder, to string, args ...string) error {
 	return nil
 }
 
+// Plain is Build without the race detector, for what it would falsify: memory.
+func Plain(ctx context.Context, to string, args ...string) error {
+	if out, err := exec.CommandContext(ctx, "go", append([]string{"build", "-o", to}, args...)...).CombinedOutput(); err != nil { //nolint:gosec // the Go command
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
 // Hookyard builds the hookyard command into the folder and returns its path.
 // The flags are `go build`'s.
 func Hookyard(ctx context.Context, folder string, flags ...string) (string, error) {

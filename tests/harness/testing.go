@@ -121,8 +121,12 @@ func (s *TestTemporal) Client(namespace string) client.Client {
 func Dial(t testing.TB, o client.Options) client.Client {
 	t.Helper()
 	o.Logger = Quiet{}
-	c, err := client.DialContext(t.Context(), o)
-	require.NoError(t, err)
+	var c client.Client
+	Eventually(t, "a client reaches Temporal", func() bool { // a busy one may not answer the first time
+		var err error
+		c, err = client.DialContext(t.Context(), o)
+		return err == nil
+	})
 	t.Cleanup(c.Close)
 	return c
 }
