@@ -32,7 +32,7 @@ func Unregistered(known []string) func(ctx context.Context, _ converter.EncodedV
 	known = slices.Sorted(slices.Values(known))
 	return func(ctx context.Context, _ converter.EncodedValues) error {
 		info := activity.GetInfo(ctx)
-		text := fmt.Sprintf("no Activity %q is registered: add it to the App's Activities and deploy, or correct the name in the Workflow; registered: %s",
+		text := fmt.Sprintf("no Activity %q is registered: give it to the Workflow's hookyard.On and deploy, or correct the name in the Workflow; registered: %s",
 			info.ActivityType.Name, strings.Join(known, ", "))
 		return temporal.NewApplicationErrorWithOptions(text, event.ErrorUnregistered, temporal.ApplicationErrorOptions{
 			NonRetryable: info.Attempt >= unregisteredFor, NextRetryDelay: unregisteredEvery,

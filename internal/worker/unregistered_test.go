@@ -46,6 +46,6 @@ func TestUnregistered(t *testing.T) {
 	require.Equal(t, 10, attempts)
 	require.Len(t, reports, 1)
 	require.Equal(t, event.ReasonUnregistered, reports[0].Reason)
-	require.Contains(t, reports[0].Error, `no Activity "SendReciept" is registered: add it to the App's Activities and deploy`)
+	require.Contains(t, reports[0].Error, `no Activity "SendReciept" is registered: give it to the Workflow's hookyard.On and deploy`)
 	require.Contains(t, reports[0].Error, "registered: RecordPayment, SendReceipt")
 }
