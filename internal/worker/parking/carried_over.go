@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -149,12 +148,12 @@ func (r *Run) toCarry() (done []doneCall, parked []parkedCall) {
 			parked = append(parked, parkedCall{key, *c.parked})
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(r.carried.Parked)) {
+	for _, key := range workflow.DeterministicKeys(r.carried.Parked) {
 		if !made[key] {
 			parked = append(parked, parkedCall{key, r.carried.Parked[key]})
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(r.carried.Done)) {
+	for _, key := range workflow.DeterministicKeys(r.carried.Done) {
 		if !made[key] {
 			name, _, _ := strings.Cut(key, ":")
 			done = append(done, doneCall{key: key, name: name, data: r.carried.Done[key].Payload, byHand: r.carried.Done[key].ByHand})
