@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -107,9 +109,26 @@ func (p page) String() string {
 			fmt.Fprintf(&b, "  %s\n", d)
 		}
 	}
+	p.headers(&b)
 	fmt.Fprintf(&b, "\nPayload\n\n%s\n", indented(prettyPayload(p.payload.GetData())))
 	p.waysOn(&b)
 	return b.String()
+}
+
+// headers prints those that the Event has kept of its delivery.
+func (p page) headers(b *strings.Builder) {
+	if len(p.event.Headers) == 0 {
+		return
+	}
+	b.WriteString("\nHeaders\n\n")
+	for _, name := range slices.Sorted(maps.Keys(p.event.Headers)) {
+		for _, value := range p.event.Headers[name] {
+			fmt.Fprintf(b, "  %s: %s\n", command.PlainLine(name, 100), command.PlainLine(value, 300))
+		}
+	}
+	if left := p.event.HeadersLeftOut; len(left) > 0 {
+		fmt.Fprintf(b, "  left out for their size: %s\n", command.PlainLine(strings.Join(left, ", "), 500))
+	}
 }
 
 func (p page) step(b *strings.Builder, s parking.Step) {

@@ -137,7 +137,8 @@ func TestPage(t *testing.T) {
 	h, _, _, _ := parkedTwice(t)
 	h.events[0].Attributes = &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
 		WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{Input: &commonpb.Payloads{Payloads: []*commonpb.Payload{
-			runstest.Encoded(t, event.Event{Source: "stripe-eu", Provider: "stripe", ID: "evt_1", Type: "invoice.paid", ReceivedAt: runstest.ParkedAt, ContentType: "application/json"}),
+			runstest.Encoded(t, event.Event{Source: "stripe-eu", Provider: "stripe", ID: "evt_1", Type: "invoice.paid", ReceivedAt: runstest.ParkedAt, ContentType: "application/json",
+				Headers: event.Headers{"X-Shopify-Shop-Domain": {"acme.myshopify.com"}, "X-Two": {"a", "b\x1b[31m"}}, HeadersLeftOut: []string{"X-Long"}}),
 			ingest.Payload([]byte(`{"a":1.0}`), true).Payload(),
 		}}},
 	}
@@ -153,6 +154,7 @@ func TestPage(t *testing.T) {
 		"payload      application/json, 9 bytes\n",
 		"\nParked at SendReceipt: exhausted, for 1h0m, after 3 attempts over 1s\n\n  the second time (type: Refused, retryable: true)\n",
 		"resume, by ada: try\n",
+		"\nHeaders\n\n  X-Shopify-Shop-Domain: acme.myshopify.com\n  X-Two: a\n  X-Two: b [31m\n  left out for their size: X-Long\n",
 		"\nPayload\n\n  {\n    \"a\": 1.0\n  }\n",
 		" resume stripe-eu:evt_1\n",
 		" resolve stripe-eu:evt_1 --result null --why TEXT\n",
