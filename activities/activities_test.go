@@ -1,40 +1,14 @@
 package activities_test
 
 import (
-	"log/slog"
 	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 
 	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/tests/peers"
 )
-
-// run runs the Activity as a worker would, with its arguments and its error
-// going through the data converter.
-func run(t *testing.T, activity any, args ...any) error {
-	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(activity)
-	_, err := env.ExecuteActivity(activity, args...)
-	return err
-}
-
-// requireFailure requires an error of the given type, which is permanent
-// unless the type is Unavailable, and returns it.
-func requireFailure(t *testing.T, err error, kind string) *temporal.ApplicationError {
-	t.Helper()
-	var failure *temporal.ApplicationError
-	require.ErrorAs(t, err, &failure, "want an ApplicationError, got %v", err)
-	require.Equal(t, kind, failure.Type(), failure.Message())
-	require.Equal(t, kind != activities.Unavailable, failure.NonRetryable(), failure.Message())
-	return failure
-}
 
 // A worker registers every exported method, and refuses two of one name.
 func TestExportedMethodsAreTheActivities(t *testing.T) {
@@ -66,7 +40,7 @@ func TestNotConfigured(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			failure := requireFailure(t, run(t, tt.activity, tt.arg), activities.NotConfigured)
+			failure := peers.RequireFailure(t, peers.RunActivity(t, tt.activity, tt.arg), activities.NotConfigured)
 			require.Contains(t, failure.Message(), tt.says)
 			require.NotContains(t, failure.Message(), "secret")
 		})

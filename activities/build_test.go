@@ -14,7 +14,7 @@ func TestTriggerBuild(t *testing.T) {
 	t.Parallel()
 	in := peers.NewInbox(t, peers.Accept)
 	b := &activities.Build{URL: in.URL + "/build", Token: "t0ken"}
-	require.NoError(t, run(t, b.TriggerBuild, activities.BuildRequest{
+	require.NoError(t, peers.RunActivity(t, b.TriggerBuild, activities.BuildRequest{
 		Key: "github:1:TriggerBuild", Repository: "acme/shop", Ref: "refs/heads/main",
 		Commit: "6113728f27ae82c7b1a177c8d03f9e96e0adf246", Pusher: "ada",
 	}))
@@ -39,16 +39,16 @@ func TestTriggerBuildFailures(t *testing.T) {
 			w.WriteHeader(status)
 		})
 		b := &activities.Build{URL: in.URL, Token: "t0ken"}
-		failure := requireFailure(t, run(t, b.TriggerBuild, activities.BuildRequest{Key: "k"}), kind)
+		failure := peers.RequireFailure(t, peers.RunActivity(t, b.TriggerBuild, activities.BuildRequest{Key: "k"}), kind)
 		require.NotContains(t, failure.Message(), "t0ken")
 		in.Only(t)
 	}
 
 	in := peers.NewInbox(t, peers.Accept)
-	requireFailure(t, run(t, (&activities.Build{URL: in.URL}).TriggerBuild, activities.BuildRequest{}), activities.MissingKey)
+	peers.RequireFailure(t, peers.RunActivity(t, (&activities.Build{URL: in.URL}).TriggerBuild, activities.BuildRequest{}), activities.MissingKey)
 	requests, _ := in.Requests()
 	require.Empty(t, requests)
-	require.NoError(t, run(t, (&activities.Build{URL: in.URL}).TriggerBuild, activities.BuildRequest{Key: "k"}))
+	require.NoError(t, peers.RunActivity(t, (&activities.Build{URL: in.URL}).TriggerBuild, activities.BuildRequest{Key: "k"}))
 	req, _ := in.Only(t)
 	require.NotContains(t, req.Header, "Authorization")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/activities"
+	"github.com/hookyard/hookyard/tests/peers"
 )
 
 const envPostgres = "HOOKYARD_TEST_POSTGRES"
@@ -115,7 +116,7 @@ func TestRecordIsExactlyOnce(t *testing.T) {
 
 			var recording sync.WaitGroup
 			for i := range errs {
-				recording.Go(func() { errs[i] = run(t, ledgers[i%len(ledgers)].RecordPayment, payment()) })
+				recording.Go(func() { errs[i] = peers.RunActivity(t, ledgers[i%len(ledgers)].RecordPayment, payment()) })
 			}
 			recording.Wait()
 			for _, err := range errs {
@@ -124,7 +125,7 @@ func TestRecordIsExactlyOnce(t *testing.T) {
 			require.Equal(t, 1, count(t, ledgers[0], "ledger_payments"))
 
 			for range 2 {
-				require.NoError(t, run(t, ledgers[0].RecordOrder, order()))
+				require.NoError(t, peers.RunActivity(t, ledgers[0].RecordOrder, order()))
 			}
 			require.Equal(t, 1, count(t, ledgers[0], "ledger_orders"))
 		})
@@ -166,8 +167,8 @@ func TestRecordTakesEveryColumn(t *testing.T) {
 		t.Run(database.name, func(t *testing.T) {
 			t.Parallel()
 			l := database.open(t)
-			require.NoError(t, run(t, l.RecordPayment, payment()))
-			require.NoError(t, run(t, l.RecordOrder, order()))
+			require.NoError(t, peers.RunActivity(t, l.RecordPayment, payment()))
+			require.NoError(t, peers.RunActivity(t, l.RecordOrder, order()))
 
 			var got [7]string
 			var amount int64
@@ -219,27 +220,27 @@ func TestRecordConflict(t *testing.T) {
 		t.Run(database.name, func(t *testing.T) {
 			t.Parallel()
 			l := database.open(t)
-			require.NoError(t, run(t, l.RecordPayment, payment()))
-			require.NoError(t, run(t, l.RecordOrder, order()))
+			require.NoError(t, peers.RunActivity(t, l.RecordPayment, payment()))
+			require.NoError(t, peers.RunActivity(t, l.RecordOrder, order()))
 			for columns, change := range payments {
 				changed := payment()
 				change(&changed)
-				failure := requireFailure(t, run(t, l.RecordPayment, changed), activities.LedgerConflict)
+				failure := peers.RequireFailure(t, peers.RunActivity(t, l.RecordPayment, changed), activities.LedgerConflict)
 				require.Contains(t, failure.Message(), "with another "+columns+";")
 				require.NotContains(t, failure.Message(), "@")
 			}
 			for columns, change := range orders {
 				changed := order()
 				change(&changed)
-				failure := requireFailure(t, run(t, l.RecordOrder, changed), activities.LedgerConflict)
+				failure := peers.RequireFailure(t, peers.RunActivity(t, l.RecordOrder, changed), activities.LedgerConflict)
 				require.Contains(t, failure.Message(), "with another "+columns+";")
 			}
 			// What was there is untouched, and a time that differs by less
 			// than is kept, or by its zone alone, is the same time.
 			again := payment()
 			again.PaidAt = again.PaidAt.Truncate(time.Microsecond).In(time.UTC)
-			require.NoError(t, run(t, l.RecordPayment, again))
-			require.NoError(t, run(t, l.RecordOrder, order()))
+			require.NoError(t, peers.RunActivity(t, l.RecordPayment, again))
+			require.NoError(t, peers.RunActivity(t, l.RecordOrder, order()))
 		})
 	}
 }
@@ -259,7 +260,7 @@ func TestRecordRejects(t *testing.T) {
 			} {
 				changed := payment()
 				change(&changed)
-				failure := requireFailure(t, run(t, l.RecordPayment, changed), activities.LedgerRejected)
+				failure := peers.RequireFailure(t, peers.RunActivity(t, l.RecordPayment, changed), activities.LedgerRejected)
 				require.Contains(t, failure.Message(), says)
 			}
 			for says, change := range map[string]func(*activities.Order){
@@ -275,7 +276,7 @@ func TestRecordRejects(t *testing.T) {
 			} {
 				changed := order()
 				change(&changed)
-				failure := requireFailure(t, run(t, l.RecordOrder, changed), activities.LedgerRejected)
+				failure := peers.RequireFailure(t, peers.RunActivity(t, l.RecordOrder, changed), activities.LedgerRejected)
 				require.Contains(t, failure.Message(), says)
 			}
 			require.Zero(t, count(t, l, "ledger_payments")+count(t, l, "ledger_orders"))
@@ -289,7 +290,7 @@ func TestPostgresRejectsBadText(t *testing.T) {
 	l := databases[1].open(t)
 	p := payment()
 	p.Invoice = "in\x00"
-	requireFailure(t, run(t, l.RecordPayment, p), activities.LedgerRejected)
+	peers.RequireFailure(t, peers.RunActivity(t, l.RecordPayment, p), activities.LedgerRejected)
 }
 
 func TestRecordIsRetriedWhereTheDatabaseFails(t *testing.T) {
@@ -300,11 +301,11 @@ func TestRecordIsRetriedWhereTheDatabaseFails(t *testing.T) {
 			l := database.open(t)
 			_, err := l.DB.ExecContext(t.Context(), "alter table ledger_payments rename to elsewhere")
 			require.NoError(t, err)
-			failure := requireFailure(t, run(t, l.RecordPayment, payment()), activities.Unavailable)
+			failure := peers.RequireFailure(t, peers.RunActivity(t, l.RecordPayment, payment()), activities.Unavailable)
 			require.Contains(t, failure.Message(), "ledger_payments")
 			_, err = l.DB.ExecContext(t.Context(), "alter table elsewhere rename to ledger_payments")
 			require.NoError(t, err)
-			require.NoError(t, run(t, l.RecordPayment, payment()))
+			require.NoError(t, peers.RunActivity(t, l.RecordPayment, payment()))
 
 			canceled, cancel := context.WithCancel(t.Context())
 			cancel()

@@ -46,7 +46,7 @@ func TestSendReceiptBySMTP(t *testing.T) {
 	s := peers.NewMailServer(t, nil)
 	m, err := activities.OpenSMTP(strings.Replace(s.URL, "://", "://me:p%40ss@", 1), sender)
 	require.NoError(t, err)
-	require.NoError(t, run(t, m.SendReceipt, receipt()))
+	require.NoError(t, peers.RunActivity(t, m.SendReceipt, receipt()))
 
 	header, body := read(t, s.Only(t))
 	require.Equal(t, `"Shop" <billing@shop.example>`, header.Get("From"))
@@ -68,7 +68,7 @@ func TestReceiptMessageID(t *testing.T) {
 	other.Key = "stripe:evt_2:SendReceipt"
 	ids := map[string]int{}
 	for _, r := range []activities.Receipt{receipt(), receipt(), other} {
-		require.NoError(t, run(t, m.SendReceipt, r))
+		require.NoError(t, peers.RunActivity(t, m.SendReceipt, r))
 	}
 	for _, text := range s.Mails() {
 		header, _ := read(t, text)
@@ -104,13 +104,13 @@ func TestSMTPOutcomes(t *testing.T) {
 			s := peers.NewMailServer(t, tt.replies)
 			m, err := activities.OpenSMTP(strings.Replace(s.URL, "://", "://me:secret@", 1), sender)
 			require.NoError(t, err)
-			err = run(t, m.SendReceipt, receipt())
+			err = peers.RunActivity(t, m.SendReceipt, receipt())
 			if tt.want == "" {
 				require.NoError(t, err)
 				s.Only(t)
 				return
 			}
-			failure := requireFailure(t, err, tt.want)
+			failure := peers.RequireFailure(t, err, tt.want)
 			require.Contains(t, failure.Message(), tt.says)
 			require.Contains(t, failure.Message(), strings.TrimPrefix(s.URL, "smtp://"))
 			require.NotContains(t, failure.Message(), "secret")
@@ -127,7 +127,7 @@ func TestSMTPEndsWithItsContext(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	failure := requireFailure(t, m.SendReceipt(ctx, receipt()), activities.Unavailable)
+	failure := peers.RequireFailure(t, m.SendReceipt(ctx, receipt()), activities.Unavailable)
 	require.Contains(t, failure.Message(), "closed", "the end of the context closes the connection; the limit for a mail server would be a timeout")
 }
 
@@ -135,7 +135,7 @@ func TestSMTPUnreachable(t *testing.T) {
 	t.Parallel()
 	m, err := activities.OpenSMTP("smtp://127.0.0.1:1", sender)
 	require.NoError(t, err)
-	failure := requireFailure(t, run(t, m.SendReceipt, receipt()), activities.Unavailable)
+	failure := peers.RequireFailure(t, peers.RunActivity(t, m.SendReceipt, receipt()), activities.Unavailable)
 	require.Contains(t, failure.Message(), "connection refused")
 }
 
@@ -149,7 +149,7 @@ func TestSendReceiptToFolder(t *testing.T) {
 	var sending sync.WaitGroup
 	errs := make([]error, 10)
 	for i := range errs {
-		sending.Go(func() { errs[i] = run(t, m.SendReceipt, receipt()) })
+		sending.Go(func() { errs[i] = peers.RunActivity(t, m.SendReceipt, receipt()) })
 	}
 	sending.Wait()
 	for _, err := range errs {
@@ -163,7 +163,7 @@ func TestSendReceiptToFolder(t *testing.T) {
 	_, body := read(t, string(text))
 	require.Contains(t, body, "12.50 EUR")
 	require.NoError(t, os.WriteFile(filepath.Join(folder, files[0]), []byte("picked up"), 0o600))
-	require.NoError(t, run(t, m.SendReceipt, receipt()))
+	require.NoError(t, peers.RunActivity(t, m.SendReceipt, receipt()))
 	text, err = os.ReadFile(filepath.Join(folder, files[0]))
 	require.NoError(t, err)
 	require.Equal(t, "picked up", string(text))
@@ -172,13 +172,13 @@ func TestSendReceiptToFolder(t *testing.T) {
 	for _, key := range []string{"stripe_evt_1_SendReceipt", "../../x", "...", "\xff\x00", strings.Repeat("long", 1000)} {
 		r := receipt()
 		r.Key = key
-		require.NoError(t, run(t, m.SendReceipt, r), "%q", key)
+		require.NoError(t, peers.RunActivity(t, m.SendReceipt, r), "%q", key)
 	}
 	require.Len(t, list(t, folder), 6)
 
 	// Without the folder, the step waits for somebody to bring it back.
 	require.NoError(t, os.RemoveAll(folder))
-	requireFailure(t, run(t, m.SendReceipt, receipt()), activities.Unavailable)
+	peers.RequireFailure(t, peers.RunActivity(t, m.SendReceipt, receipt()), activities.Unavailable)
 }
 
 // list returns the names in the folder, all of which must be complete mails.
@@ -204,11 +204,11 @@ func TestSendReceiptBadAddress(t *testing.T) {
 	} {
 		r := receipt()
 		r.To = to
-		requireFailure(t, run(t, m.SendReceipt, r), activities.BadAddress)
+		peers.RequireFailure(t, peers.RunActivity(t, m.SendReceipt, r), activities.BadAddress)
 	}
 	r := receipt()
 	r.Key = ""
-	requireFailure(t, run(t, m.SendReceipt, r), activities.MissingKey)
+	peers.RequireFailure(t, peers.RunActivity(t, m.SendReceipt, r), activities.MissingKey)
 	require.Empty(t, s.Mails())
 }
 
@@ -220,7 +220,7 @@ func TestReceiptHeadersCannotBeInjected(t *testing.T) {
 	require.NoError(t, err)
 	r := receipt()
 	r.Key, r.Customer, r.Invoice, r.Currency = evil, evil, evil, evil
-	require.NoError(t, run(t, m.SendReceipt, r))
+	require.NoError(t, peers.RunActivity(t, m.SendReceipt, r))
 
 	header, body := read(t, s.Only(t))
 	require.NotContains(t, header, "Bcc")
@@ -262,7 +262,7 @@ func TestReceiptAmounts(t *testing.T) {
 	} {
 		r := receipt()
 		r.Key, r.Amount, r.Currency = tt.want, tt.amount, tt.currency
-		require.NoError(t, run(t, m.SendReceipt, r))
+		require.NoError(t, peers.RunActivity(t, m.SendReceipt, r))
 	}
 	var said []string
 	for _, name := range list(t, folder) {

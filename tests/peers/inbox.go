@@ -1,4 +1,5 @@
-// Package peers holds the programs that tests have Hookyard talk to: an HTTP
+// Package peers holds what the tests of several packages share: programs that
+// Hookyard talks to, and a way to run one Activity. There is an HTTP
 // service that keeps what it got, and a mail server.
 package peers
 

@@ -108,7 +108,7 @@ func TestReportParked(t *testing.T) {
 		DigestEvery: time.Minute, EscalateAfter: time.Hour,
 	})
 	report := event.ParkedReport{Source: "stripe", WorkflowID: "stripe:evt_1", Step: "SendReceipt", Reason: "exhausted"}
-	require.NoError(t, run(t, a.ReportParked, report))
+	require.NoError(t, peers.RunActivity(t, a.ReportParked, report))
 	require.Len(t, fake.started, 1)
 	o := fake.started[0]
 	require.Equal(t, "hookyard/alerts/stripe", o.ID)
@@ -118,15 +118,15 @@ func TestReportParked(t *testing.T) {
 	require.Equal(t, alert.Input{Report: report, DigestEvery: time.Minute, EscalateAfter: time.Hour}, fake.input)
 
 	fake.fails = errors.New("connection refused")
-	requireFailure(t, run(t, a.ReportParked, report), failure.TypeUnavailable)
+	peers.RequireFailure(t, peers.RunActivity(t, a.ReportParked, report), failure.TypeUnavailable)
 }
 
 func TestReportParkedToNobody(t *testing.T) {
 	t.Parallel()
 	fake := &temporalOf{}
-	require.NoError(t, run(t, (&alert.Activities{Client: fake}).ReportParked, event.ParkedReport{Source: "stripe"}))
+	require.NoError(t, peers.RunActivity(t, (&alert.Activities{Client: fake}).ReportParked, event.ParkedReport{Source: "stripe"}))
 	require.Empty(t, fake.started)
-	require.NoError(t, run(t, (*alert.Activities)(nil).ReportParked, event.ParkedReport{Source: "stripe"}))
+	require.NoError(t, peers.RunActivity(t, (*alert.Activities)(nil).ReportParked, event.ParkedReport{Source: "stripe"}))
 }
 
 func countParked(t *testing.T, fake *temporalOf, source string) (alert.Count, error) {
@@ -172,7 +172,7 @@ func TestCountParked(t *testing.T) {
 
 	fake.fails = errors.New("rate limit")
 	_, err = countParked(t, fake, "stripe")
-	requireFailure(t, err, failure.TypeUnavailable)
+	peers.RequireFailure(t, err, failure.TypeUnavailable)
 }
 
 var parkedAlert = alert.Notice{
@@ -226,7 +226,7 @@ func TestSendAlert(t *testing.T) {
 		a := sending(to(t, "env:A", in.URL))
 		a.Config.Load().Links = alert.Links{WebUI: "https://ui.example.com", Namespace: "default"}
 		tt.alert.Source = "stripe"
-		require.NoError(t, run(t, a.SendAlert, tt.alert))
+		require.NoError(t, peers.RunActivity(t, a.SendAlert, tt.alert))
 		req, body := in.Only(t)
 		require.Equal(t, "/"+hidden, req.URL.Path)
 		tt.want.Source, tt.want.Key = "stripe", "hookyard/alerts/stripe"
@@ -244,7 +244,7 @@ func TestSendAlertWithoutWebUI(t *testing.T) {
 	t.Parallel()
 	in := peers.NewInbox(t, peers.Accept)
 	a := sending(to(t, "env:A", in.URL))
-	require.NoError(t, run(t, a.SendAlert, parkedAlert))
+	require.NoError(t, peers.RunActivity(t, a.SendAlert, parkedAlert))
 	_, body := in.Only(t)
 	require.Contains(t, decoded(t, body).Message, "\nRun: stripe:evt_1\nOnce the cause is gone")
 }
@@ -353,7 +353,7 @@ func TestSendMail(t *testing.T) {
 	report := *message.Report
 	report.EventType = "a\r\nBcc: everybody@example.com"
 	message.Report = &report
-	require.NoError(t, run(t, sending(c).SendAlert, message))
+	require.NoError(t, peers.RunActivity(t, sending(c).SendAlert, message))
 	require.Len(t, server.Mails(), 1)
 	require.Contains(t, server.Mails()[0], "Subject: stripe: a Bcc: everybody@example.com is parked at SendReceipt (exhausted)")
 	require.NotContains(t, server.Mails()[0], "\nBcc:")

@@ -56,7 +56,7 @@ func TestForwardKeepsTheBytes(t *testing.T) {
 			in := peers.NewInbox(t, peers.Accept)
 			ev := acme()
 			ev.ContentType = tt.contentType
-			require.NoError(t, run(t, forwardTo(in.URL+"/hooks?k=v").ForwardEvent, ev, raw(tt.encoding, []byte(tt.body))))
+			require.NoError(t, peers.RunActivity(t, forwardTo(in.URL+"/hooks?k=v").ForwardEvent, ev, raw(tt.encoding, []byte(tt.body))))
 			req, body := in.Only(t)
 			require.Equal(t, []byte(tt.body), append([]byte{}, body...))
 			require.EqualValues(t, len(tt.body), req.ContentLength)
@@ -81,7 +81,7 @@ func TestForwardHeaders(t *testing.T) {
 	f.Targets.Store(&map[string]forward.Target{"acme": target})
 	ev := acme()
 	ev.Type = "orders/100%\r\né"
-	require.NoError(t, run(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
+	require.NoError(t, peers.RunActivity(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
 
 	req, _ := in.Only(t)
 	for name, want := range map[string]string{
@@ -102,7 +102,7 @@ func TestForwardHeaders(t *testing.T) {
 	ev = acme()
 	ev.Type = ""
 	plain := peers.NewInbox(t, peers.Accept)
-	require.NoError(t, run(t, forwardTo(plain.URL).ForwardEvent, ev, raw("json/plain", []byte("{}"))))
+	require.NoError(t, peers.RunActivity(t, forwardTo(plain.URL).ForwardEvent, ev, raw("json/plain", []byte("{}"))))
 	req, _ = plain.Only(t)
 	require.NotContains(t, req.Header, "Hookyard-Event-Type")
 }
@@ -145,7 +145,7 @@ func TestForwardsHeaders(t *testing.T) {
 			in := peers.NewInbox(t, peers.Accept)
 			f := &forward.Activities{}
 			f.Targets.Store(&map[string]forward.Target{"acme": {URL: in.URL, Headers: tt.patterns}})
-			require.NoError(t, run(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
+			require.NoError(t, peers.RunActivity(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
 			req, _ := in.Only(t)
 			for header, values := range ev.Headers {
 				if slices.Contains(tt.sent, header) {
@@ -212,13 +212,13 @@ func TestForwardOutcomes(t *testing.T) {
 				w.WriteHeader(tt.status)
 			})
 			secret := strings.Replace(in.URL, "http://", "http://user:secret@", 1) + "/secret?token=secret#secret"
-			err := run(t, forwardTo(secret).ForwardEvent, acme(), raw("json/plain", []byte("{}")))
+			err := peers.RunActivity(t, forwardTo(secret).ForwardEvent, acme(), raw("json/plain", []byte("{}")))
 			in.Only(t) // a redirect is not followed
 			if tt.want == ok {
 				require.NoError(t, err)
 				return
 			}
-			failure := requireFailure(t, err, tt.want)
+			failure := peers.RequireFailure(t, err, tt.want)
 			require.Equal(t, tt.delay, failure.NextRetryDelay())
 			require.Contains(t, failure.Message(), "POST "+in.URL+": ")
 			require.NotContains(t, failure.Message(), "secret")
@@ -240,7 +240,7 @@ func TestForwardQuotesTheAnswer(t *testing.T) {
 				w.WriteHeader(http.StatusNotFound)
 				_, _ = io.WriteString(w, tt.body)
 			})
-			failure := requireFailure(t, run(t, forwardTo(in.URL).ForwardEvent, acme(), raw("json/plain", nil)), failure.TypeRefused)
+			failure := peers.RequireFailure(t, peers.RunActivity(t, forwardTo(in.URL).ForwardEvent, acme(), raw("json/plain", nil)), failure.TypeRefused)
 			require.Equal(t, "POST "+in.URL+": "+tt.want, failure.Message())
 		})
 	}
@@ -269,7 +269,7 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 			f := forwardTo(tt.url)
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			failure := requireFailure(t, f.ForwardEvent(ctx, acme(), raw("json/plain", nil)), failure.TypeUnavailable)
+			failure := peers.RequireFailure(t, f.ForwardEvent(ctx, acme(), raw("json/plain", nil)), failure.TypeUnavailable)
 			require.Contains(t, failure.Message(), tt.says)
 			require.NotContains(t, failure.Message(), "secret")
 		})
@@ -329,13 +329,13 @@ func TestForwardRefusesBeforeSending(t *testing.T) {
 		{"no payload", target(forward.Target{URL: in.URL}), acme(), raw("binary/null", nil), failure.TypeBadPayload, `the payload has encoding "binary/null"; only "json/plain" and "binary/plain" can be forwarded`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			failure := requireFailure(t, run(t, tt.forward.ForwardEvent, tt.ev, tt.payload), tt.kind)
+			failure := peers.RequireFailure(t, peers.RunActivity(t, tt.forward.ForwardEvent, tt.ev, tt.payload), tt.kind)
 			require.Equal(t, tt.says, failure.Message())
 		})
 	}
 	requests, _ := in.Requests()
 	require.Empty(t, requests)
-	requireFailure(t, forwardTo(in.URL).ForwardEvent(t.Context(), acme(), converter.RawValue{}), failure.TypeBadPayload)
+	peers.RequireFailure(t, forwardTo(in.URL).ForwardEvent(t.Context(), acme(), converter.RawValue{}), failure.TypeBadPayload)
 }
 
 func TestForwardLeavesTheClientAlone(t *testing.T) {
@@ -347,7 +347,7 @@ func TestForwardLeavesTheClientAlone(t *testing.T) {
 		used = true
 		return http.DefaultTransport.RoundTrip(r)
 	})}
-	require.NoError(t, run(t, f.ForwardEvent, acme(), raw("json/plain", nil)))
+	require.NoError(t, peers.RunActivity(t, f.ForwardEvent, acme(), raw("json/plain", nil)))
 	require.True(t, used)
 	require.Nil(t, f.HTTP.CheckRedirect)
 }
