@@ -57,7 +57,7 @@ func TestEmbedded(t *testing.T) {
 		return strings.Contains(shown, "beta:evt_3")
 	})
 	require.Contains(t, shown, "unregistered")
-	require.Contains(t, m.run("./embedded parked show beta:evt_3"), `no Activity "SearchEverywhere" is registered: add it`)
+	require.Contains(t, m.run("./embedded parked show beta:evt_3"), `no Activity "SearchEverywhere" is registered: give it to the Workflow's hookyard.On`)
 
 	interrupt(dev)
 	require.NotContains(t, dev.Output.String(), "a token that nobody sees")
