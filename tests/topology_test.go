@@ -245,10 +245,7 @@ func (x *topology) startNode(service string, number int) *node {
 
 // client returns an SDK client for the namespace.
 func (x *topology) client() client.Client {
-	c, err := client.DialContext(x.t.Context(), client.Options{HostPort: x.frontend, Namespace: topologyNamespace, Logger: harness.Quiet{}})
-	require.NoError(x.t, err)
-	x.t.Cleanup(c.Close)
-	return c
+	return harness.Dial(x.t, client.Options{HostPort: x.frontend, Namespace: topologyNamespace})
 }
 
 // startStuckRun leaves an open run behind that a worker with other code has
