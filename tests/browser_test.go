@@ -87,7 +87,7 @@ func TestRepairInBrowser(t *testing.T) {
 	require.Len(t, taken.Mails(), 2)
 	require.Empty(t, cmp.Diff([]string{"evt_1", "evt_2"}, s.payments()))
 	harness.Eventually(t, "the parked view is empty", func() bool { return s.count(parkedView) == 0 })
-	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_2", "", invoicePaid).status)
+	require.Equal(t, "duplicate", s.deliver("stripe", "evt_2", "", invoicePaid).status)
 }
 
 // beforeStep returns the event to reset a run to so that the step runs again:

@@ -116,8 +116,8 @@ sources:
 	rotated := filepath.Join(s.dir, "rotated")
 	require.NoError(t, os.WriteFile(rotated, []byte("whsec_another one"), 0o600))
 	s.serve()
-	require.Equal(t, http.StatusUnauthorized, s.deliver("rotated", "stripe", "evt_1", "", invoicePaid).code)
-	require.Equal(t, http.StatusNotFound, s.deliver("added", "stripe", "evt_1", "", invoicePaid).code)
+	require.Equal(t, http.StatusUnauthorized, s.deliver("rotated", "evt_1", "", invoicePaid).code)
+	require.Equal(t, http.StatusNotFound, s.deliver("added", "evt_1", "", invoicePaid).code)
 	l := startLoad(s, "r")
 	l.more(20)
 

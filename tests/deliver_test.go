@@ -26,7 +26,7 @@ import (
 func TestAccepted(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), stripeSource)
-	a := s.deliver("stripe", "stripe", "evt_1", "", invoicePaid)
+	a := s.deliver("stripe", "evt_1", "", invoicePaid)
 	require.Equal(t, 200, a.code)
 	require.Equal(t, "accepted", a.status)
 	require.Equal(t, "stripe:evt_1", a.header.Get(workflowIDHeader))
@@ -124,14 +124,14 @@ func TestDuplicates(t *testing.T) {
 	})
 
 	t.Run("after completion", func(t *testing.T) {
-		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_many", "", invoicePaid).status)
+		require.Equal(t, "duplicate", s.deliver("stripe", "evt_many", "", invoicePaid).status)
 	})
 
 	t.Run("after the edge was killed", func(t *testing.T) {
 		s.accept("stripe", "stripe", "evt_next", "", invoicePaid)
 		s.restart()
-		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_next", "", invoicePaid).status)
-		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_many", "", invoicePaid).status)
+		require.Equal(t, "duplicate", s.deliver("stripe", "evt_next", "", invoicePaid).status)
+		require.Equal(t, "duplicate", s.deliver("stripe", "evt_many", "", invoicePaid).status)
 		s.completed("stripe:evt_next")
 		require.Empty(t, cmp.Diff([]string{"evt_many", "evt_next"}, s.payments()))
 		require.Equal(t, 2, s.mails())
@@ -142,7 +142,7 @@ func TestDuplicates(t *testing.T) {
 func TestUnhandled(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), stripeSource)
-	require.Equal(t, "ignored", s.deliver("stripe", "stripe", "evt_1", "charge.failed", invoicePaid).status)
+	require.Equal(t, "ignored", s.deliver("stripe", "evt_1", "charge.failed", invoicePaid).status)
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED, s.statusOf("stripe:evt_1"))
 
 	s.accept("stripe", "stripe", "evt_2", "invoice.voided", invoicePaid)
@@ -195,7 +195,7 @@ func TestPostgresLedger(t *testing.T) {
 	s := startSystem(t, startTemporal(t, ""), stripeSource+"app: {ledger: {postgres: env:POSTGRES}, mail: {folder: mail, from: shop@example.com}}\n")
 	id := "evt_" + strings.ToLower(s.dir[strings.LastIndexByte(s.dir, '/')+1:])
 	for range 2 {
-		require.Equal(t, 200, s.deliver("stripe", "stripe", id, "", invoicePaid).code)
+		require.Equal(t, 200, s.deliver("stripe", id, "", invoicePaid).code)
 	}
 	s.completed("stripe:" + id)
 	db, err := sql.Open("pgx", dsn)

@@ -47,10 +47,10 @@ sources:
 
 	server.Start()
 	harness.Eventually(t, "the edge recovers by itself", func() bool {
-		return s.deliver("stripe", "stripe", "evt_after", "", invoicePaid).code == 200
+		return s.deliver("stripe", "evt_after", "", invoicePaid).code == 200
 	})
 	s.completed("stripe:evt_after")
-	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_before", "", invoicePaid).status, "what was known before is still known")
+	require.Equal(t, "duplicate", s.deliver("stripe", "evt_before", "", invoicePaid).status, "what was known before is still known")
 	require.Empty(t, cmp.Diff([]string{"evt_after", "evt_before"}, s.payments()))
 }
 
@@ -62,13 +62,13 @@ func TestBootsWithoutTemporal(t *testing.T) {
 	server.Kill()
 
 	s.serve()
-	a := s.deliver("stripe", "stripe", "evt_1", "", invoicePaid)
+	a := s.deliver("stripe", "evt_1", "", invoicePaid)
 	require.Equal(t, 503, a.code)
 	require.NotEmpty(t, a.header.Get("Retry-After"))
 
 	server.Start()
 	harness.Eventually(t, "the event is taken", func() bool {
-		return s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).code == 200
+		return s.deliver("stripe", "evt_1", "", invoicePaid).code == 200
 	})
 	s.completed("stripe:evt_1")
 	require.Empty(t, cmp.Diff([]string{"evt_1"}, s.payments()))
@@ -108,7 +108,7 @@ func TestDrain(t *testing.T) {
 	require.NoError(t, err)
 	// A second request, answered after the first was sent, shows that the
 	// first has reached the server.
-	require.Equal(t, 200, s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).code)
+	require.Equal(t, 200, s.deliver("stripe", "evt_1", "", invoicePaid).code)
 
 	require.NoError(t, s.Signal(syscall.SIGTERM))
 	harness.Eventually(t, "new connections are refused", func() bool { return !harness.Reachable(t.Context(), s.address) })

@@ -98,7 +98,7 @@ func TestParkAndResume(t *testing.T) {
 	require.Contains(t, step.Error, "connection refused")
 	require.Empty(t, cmp.Diff([]string{"evt_1"}, s.payments()))
 	require.Contains(t, s.details("stripe:evt_1"), "### Parked at `SendReceipt`: exhausted")
-	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	require.Equal(t, "duplicate", s.deliver("stripe", "evt_1", "", invoicePaid).status)
 
 	_ = s.Stop(syscall.SIGKILL)
 	taken := peers.NewMailServerAt(t, s.smtp, nil)
@@ -109,7 +109,7 @@ func TestParkAndResume(t *testing.T) {
 	require.Empty(t, cmp.Diff([]string{"evt_1"}, s.payments()))
 	require.Contains(t, s.details("stripe:evt_1"), "resume by `ada`: `the mail server is back`")
 	harness.Eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked"`) == 0 })
-	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
+	require.Equal(t, "duplicate", s.deliver("stripe", "evt_1", "", invoicePaid).status)
 
 	require.Empty(t, cmp.Diff(map[string]int{"RecordPayment": 1, "SendReceipt": 2, "ReportParked": 1}, s.scheduled("stripe:evt_1")))
 }
@@ -135,7 +135,7 @@ func TestHandRepairs(t *testing.T) {
 		})
 		err := s.client.GetWorkflow(t.Context(), "stripe:evt_d", "").Get(t.Context(), nil)
 		require.ErrorContains(t, err, "discarded by ada: a test order")
-		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_d", "", invoicePaid).status)
+		require.Equal(t, "duplicate", s.deliver("stripe", "evt_d", "", invoicePaid).status)
 	})
 
 	t.Run("amend", func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestHandRepairs(t *testing.T) {
 		require.Contains(t, s.payments(), "evt_a")
 		require.Empty(t, s.memo("stripe:evt_a").Steps)
 		harness.Eventually(t, "the parked view is empty", func() bool { return s.count(`HookState="parked" AND ExecutionStatus="Running"`) == 0 })
-		require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_a", "", bad).status, "the id is still taken")
+		require.Equal(t, "duplicate", s.deliver("stripe", "evt_a", "", bad).status, "the id is still taken")
 	})
 }
 

@@ -2,7 +2,6 @@ package tests
 
 import (
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
@@ -52,11 +50,10 @@ func once() worker.Entries {
 func (r *runs) start() (stop func()) {
 	t := r.t
 	tasks := &worker.Tasks{}
-	c, err := client.DialContext(t.Context(), client.Options{
-		HostPort: r.temporal.Address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	c := harness.Dial(t, client.Options{
+		HostPort:          r.temporal.Address,
 		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(tasks.Watch)}},
 	})
-	require.NoError(t, err)
 	w := sdkworker.New(c, r.queue, sdkworker.Options{
 		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{Policies: worker.NewPolicies(r.policies), Tasks: tasks})},
 	})
@@ -70,7 +67,6 @@ func (r *runs) start() (stop func()) {
 	stop = func() {
 		if stopped.CompareAndSwap(false, true) {
 			w.Stop()
-			c.Close()
 		}
 	}
 	t.Cleanup(stop)

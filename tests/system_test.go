@@ -98,13 +98,14 @@ type answer struct {
 	header http.Header
 }
 
-// deliver signs an event as the provider does and posts it.
-func (s *system) deliver(source, providerName, id, eventType, body string) answer {
-	a, err := s.tryDeliver(source, providerName, id, eventType, body)
+// deliver posts an event to a source of Stripe.
+func (s *system) deliver(source, id, eventType, body string) answer {
+	a, err := s.tryDeliver(source, "stripe", id, eventType, body)
 	require.NoError(s.t, err)
 	return a
 }
 
+// tryDeliver signs an event as the provider does and posts it.
 func (s *system) tryDeliver(source, providerName, id, eventType, body string) (answer, error) {
 	d := signed(s.t, providerName, id, eventType, body)
 	return s.tryPost(s.t.Context(), source, d.Header, d.Body)

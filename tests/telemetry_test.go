@@ -76,8 +76,8 @@ sources:
 `, "--log-level", "debug")
 
 	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
-	require.Equal(t, "duplicate", s.deliver("stripe", "stripe", "evt_1", "", invoicePaid).status)
-	require.Equal(t, "ignored", s.deliver("stripe", "stripe", "evt_2", "", `{"id":"","type":"charge.paid"}`).status)
+	require.Equal(t, "duplicate", s.deliver("stripe", "evt_1", "", invoicePaid).status)
+	require.Equal(t, "ignored", s.deliver("stripe", "evt_2", "", `{"id":"","type":"charge.paid"}`).status)
 	forged := signed(t, "stripe", "evt_3", "", invoicePaid)
 	require.Equal(t, 401, s.post(t.Context(), "stripe", forged.Header, append(forged.Body, ' ')).code)
 	require.Equal(t, 404, s.post(t.Context(), "made-up-by-a-stranger", http.Header{}, nil).code)
