@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/event"
@@ -13,9 +14,9 @@ import (
 // already use. A failure here means a rename that breaks them.
 func TestNames(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"HookSource", "HookEventType", "HookState", "HookParkReason"}, event.SearchAttributes())
-	require.Equal(t, []event.ParkReason{"exhausted", "permanent", "timeout", "undecodable", "unhandled", "panic", "failed", "unregistered"}, event.ParkReasons())
-	require.Equal(t, []string{
+	require.Empty(t, cmp.Diff([]string{"HookSource", "HookEventType", "HookState", "HookParkReason"}, event.SearchAttributes()))
+	require.Empty(t, cmp.Diff([]event.ParkReason{"exhausted", "permanent", "timeout", "undecodable", "unhandled", "panic", "failed", "unregistered"}, event.ParkReasons()))
+	require.Empty(t, cmp.Diff([]string{
 		"parked", "held", "unhandled", "paused", "resume", "resolve", "discard", "amend",
 		"ReportParked", "PauseOpen", "hookyard.alerts", "hookyard/alerts/stripe",
 		"Discarded", "ParkExpired", "workflow", "HookParked", "HookPause", "hookyard.pause", "unpause", "hookyard/pause/stripe",
@@ -24,7 +25,7 @@ func TestNames(t *testing.T) {
 		event.SignalResume, event.SignalResolve, event.SignalDiscard, event.UpdateAmend,
 		event.ReportActivity, event.PauseActivity, event.AlertWorkflow, event.AlertID("stripe"),
 		event.ErrorDiscarded, event.ErrorExpired, event.WholeWorkflow, event.ParkedMemo, event.PauseMemo, event.PauseWorkflow, event.SignalUnpause, event.PauseID("stripe"),
-	})
+	}))
 }
 
 func TestParkedReportJSON(t *testing.T) {

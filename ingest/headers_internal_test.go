@@ -66,7 +66,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	f := headerFilter{}
 	h := http.Header{"X-Small": {"s"}, "X-Large": {strings.Repeat("l", 9<<10)}, "X-Larger": {strings.Repeat("l", 5<<10), strings.Repeat("l", 5<<10)}}
 	kept, leftOut := f.keep(h)
-	require.Equal(t, []string{"X-Larger"}, leftOut)
+	require.Empty(t, cmp.Diff([]string{"X-Larger"}, leftOut))
 	require.Empty(t, cmp.Diff(event.Headers{"X-Small": {"s"}, "X-Large": h["X-Large"]}, kept))
 
 	exact := http.Header{"A": {strings.Repeat("l", event.MaxHeaders-1)}}
@@ -90,7 +90,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	for range 10 {
 		again, names := f.keep(many)
 		require.Empty(t, cmp.Diff(kept, again))
-		require.Equal(t, leftOut, names)
+		require.Empty(t, cmp.Diff(leftOut, names))
 	}
 }
 
@@ -100,6 +100,6 @@ func TestHeadersAreText(t *testing.T) {
 	values := []string{"caf\xe9", "café", "\xff\x80"}
 	sent := slices.Clone(values)
 	kept, _ := (&headerFilter{}).keep(http.Header{"X-Place": values})
-	require.Equal(t, []string{"café", "café", "ÿ\u0080"}, kept["X-Place"])
-	require.Equal(t, sent, values, "what came is not changed")
+	require.Empty(t, cmp.Diff([]string{"café", "café", "ÿ\u0080"}, kept["X-Place"]))
+	require.Empty(t, cmp.Diff(sent, values), "what came is not changed")
 }

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -221,11 +222,11 @@ func TestSlowBodiesAreGivenUp(t *testing.T) {
 	require.Empty(t, gaveUp, "a body has time to begin with")
 	clock.pass(3 * time.Second)
 	r.giveUpTooSlow()
-	require.Equal(t, []string{"stalled"}, gaveUp)
+	require.Empty(t, cmp.Diff([]string{"stalled"}, gaveUp))
 	clock.pass(time.Second)
 	r.giveUpTooSlow()
 	r.giveUpTooSlow()
-	require.Equal(t, []string{"stalled", "fast enough"}, gaveUp, "each one once")
+	require.Empty(t, cmp.Diff([]string{"stalled", "fast enough"}, gaveUp), "each one once")
 	require.Equal(t, bodyTooSlow, refuseUnread(errTooSlow).reason)
 	require.Equal(t, http.StatusServiceUnavailable, answers[bodyTooSlow].status, "it may be genuine")
 }

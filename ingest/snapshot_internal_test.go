@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/time/rate"
 
@@ -61,7 +62,7 @@ func TestReloadWatch(t *testing.T) {
 	w := newWatchTest()
 	w.refuse(t.Context(), 20, 1, notVerified)
 	w.pass(t.Context(), 10*time.Second)
-	require.Equal(t, []string{"a refused 20 (not-verified 20)"}, w.pager.told)
+	require.Empty(t, cmp.Diff([]string{"a refused 20 (not-verified 20)"}, w.pager.told))
 
 	s := New(Options{Watch: w.Watch, Logger: slog.New(slog.DiscardHandler)})
 	next := NewWatch(WatchOptions{

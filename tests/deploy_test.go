@@ -193,8 +193,8 @@ func TestComposeSecrets(t *testing.T) {
 		require.Equal(t, "./deploy/secrets/"+name, secret.File)
 	}
 	named := secretFiles(t)
-	require.Equal(t, named, slices.Sorted(slices.Values(c.Services["edge"].Secrets)))
-	require.Equal(t, named, slices.Sorted(slices.Values(c.Services["worker"].Secrets)))
+	require.Empty(t, cmp.Diff(named, slices.Sorted(slices.Values(c.Services["edge"].Secrets))))
+	require.Empty(t, cmp.Diff(named, slices.Sorted(slices.Values(c.Services["worker"].Secrets))))
 }
 
 // secretFiles returns the names of the secrets in deploy/config/hookyard.yaml, sorted.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -95,7 +96,7 @@ func TestFirstMeansTheSame(t *testing.T) {
 		return outcome{len(calls[id]), parked.Steps[0].Reason}
 	}
 	for name, tt := range cases {
-		require.Equal(t, outcomeOf(name+" queue", tt.waits), outcomeOf(name+" local", tt.waits), name)
+		require.Empty(t, cmp.Diff(outcomeOf(name+" queue", tt.waits), outcomeOf(name+" local", tt.waits)), name)
 		for _, e := range r.history(event.WorkflowID("stripe", name+" local")) {
 			if timer := e.GetTimerStartedEventAttributes(); timer != nil && len(tt.waits) > 0 {
 				require.Equal(t, tt.waits[0], timer.GetStartToFireTimeout().AsDuration(), name)

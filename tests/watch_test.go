@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
@@ -59,7 +60,7 @@ func TestDevWatch(t *testing.T) {
 	prints("watch: hookyard.yaml: built in ", 1)
 	says("mended")
 
-	require.Equal(t, temporal, m.temporalServer(), "Temporal goes on")
+	require.Empty(t, cmp.Diff(temporal, m.temporalServer()), "Temporal goes on")
 	interrupt(dev)
 	require.Zero(t, dev.ExitCode(), "a Ctrl-C is how it ends")
 	require.Empty(t, processesOf(t, m.edge), "processes left behind")

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/ingest/provider"
@@ -46,7 +47,7 @@ func TestGenerateKey(t *testing.T) {
 		require.ErrorIs(t, stranger.Verify(t.Context(), d), provider.ErrMismatch)
 		require.NotContains(t, public+private, "\n", "a key is one line")
 	}
-	require.Equal(t, []string{"discord", "sendgrid", "standard-webhooks-v1a", "telnyx", "wechat", "wechat-pay", "wise"}, pairs)
+	require.Empty(t, cmp.Diff([]string{"discord", "sendgrid", "standard-webhooks-v1a", "telnyx", "wechat", "wechat-pay", "wise"}, pairs))
 }
 
 // TestAbilities asks schemes in Go, of which no file tells, what they can do.
@@ -75,7 +76,7 @@ func TestAbilities(t *testing.T) {
 			require.Equal(t, tt.needsSecret, p.NeedsSecret())
 			require.Equal(t, tt.sign, p.CanSign())
 			require.Equal(t, tt.signURL, p.SignsURL())
-			require.Equal(t, tt.greets, p.Greets())
+			require.Empty(t, cmp.Diff(tt.greets, p.Greets()))
 		})
 	}
 }

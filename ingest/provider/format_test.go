@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/ingest/provider"
@@ -135,7 +136,7 @@ func TestBatch(t *testing.T) {
 				require.True(t, e.JSON)
 				lines = append(lines, e.ID+" "+e.Type+" "+string(e.Payload))
 			}
-			require.Equal(t, tt.want, lines)
+			require.Empty(t, cmp.Diff(tt.want, lines))
 		})
 	}
 
@@ -294,7 +295,7 @@ options: {origins: {doc: who may send, list: true}}
 	}
 	for _, origin := range []string{"c.example", "a.example b.example", "a.example.", "A.example"} {
 		a = get(t, origins, "OPTIONS", "", http.Header{"Origin": {origin}}, "")
-		require.Equal(t, &provider.Answer{Status: 400, Header: http.Header{}, Body: []byte{}, Refused: true}, a, origin)
+		require.Empty(t, cmp.Diff(&provider.Answer{Status: 400, Header: http.Header{}, Body: []byte{}, Refused: true}, a), origin)
 	}
 	a = get(t, provider.Binding{Options: map[string]string{"origins": "*"}}, "OPTIONS", "", http.Header{"Origin": {"c.example"}}, "")
 	require.Equal(t, "*", a.Header.Get("Allowed"))
@@ -328,7 +329,7 @@ func TestAliases(t *testing.T) {
 	catalog := &provider.Catalog{}
 	good := "name: own\naliases: [other, third]\ndocs: d\nsignature: {header: X, algorithm: token}\nevent: {id: [json:id]}\n"
 	require.Empty(t, catalog.Add(fstest.MapFS{"own.yaml": {Data: []byte(good)}}))
-	require.Equal(t, []string{"other", "own", "third"}, catalog.Names())
+	require.Empty(t, cmp.Diff([]string{"other", "own", "third"}, catalog.Names()))
 	p, _ := catalog.Lookup("third")
 	require.Equal(t, "third", p.Name(), "Workflow Types start with it")
 	problems := catalog.Add(fstest.MapFS{"b.yaml": {Data: []byte(strings.Replace(good, "name: own", "name: fourth", 1))}})

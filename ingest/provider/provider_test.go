@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v4"
 
@@ -170,9 +171,9 @@ func TestSlackHandshake(t *testing.T) {
 		return a
 	}
 	require.Nil(t, greet(false), "nothing unverified is parsed")
-	require.Equal(t, &provider.Answer{
+	require.Empty(t, cmp.Diff(&provider.Answer{
 		Status: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("<b>3eZbrw1aB</b>"),
-	}, greet(true))
+	}, greet(true)))
 	d.Body = []byte(`{"type":"event_callback","challenge":"x"}`)
 	require.Nil(t, greet(true))
 	d.Body = []byte(`{"type":"url_verification"}`)
@@ -212,7 +213,7 @@ func TestIdentify(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, []provider.Identity{{ID: tt.id, Type: tt.eventType, Payload: []byte(tt.body), JSON: tt.header == nil}}, got)
+			require.Empty(t, cmp.Diff([]provider.Identity{{ID: tt.id, Type: tt.eventType, Payload: []byte(tt.body), JSON: tt.header == nil}}, got))
 		})
 	}
 }

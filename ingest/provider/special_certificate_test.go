@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -231,7 +232,7 @@ func TestCertificateURLs(t *testing.T) {
 		err := v.Verify(t.Context(), d)
 		if tt.good {
 			require.NoError(t, err, tt.url)
-			require.Equal(t, []string{tt.url}, asked.urls)
+			require.Empty(t, cmp.Diff([]string{tt.url}, asked.urls))
 			continue
 		}
 		require.ErrorIs(t, err, ErrMismatch, tt.url)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -80,7 +81,7 @@ func TestPortForms(t *testing.T) {
 		{"https://[::1]/", []string{"https://[::1]/", "https://[::1]:443/"}},
 		{"/a", []string{"/a"}},
 	} {
-		require.Equal(t, tt.want, portForms(tt.url))
+		require.Empty(t, cmp.Diff(tt.want, portForms(tt.url)))
 	}
 }
 
@@ -354,7 +355,7 @@ func TestLark(t *testing.T) {
 		require.NoError(t, v.Verify(t.Context(), d))
 		events, err := v.Identify(d)
 		require.NoError(t, err)
-		require.Equal(t, []Identity{{ID: tt.id, Type: tt.eventType, Payload: []byte(tt.plain), JSON: true}}, events)
+		require.Empty(t, cmp.Diff([]Identity{{ID: tt.id, Type: tt.eventType, Payload: []byte(tt.plain), JSON: true}}, events))
 	}
 	for _, body := range [][]byte{
 		encrypt(t, "another key", `{"uuid":"u-1"}`), []byte(`{"encrypt":"AAAA"}`), []byte(`{"encrypt":"!"}`), []byte(`[]`), nil,

@@ -3,6 +3,7 @@ package operate
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -33,7 +34,7 @@ func TestReset(t *testing.T) {
 	request := fake.Resets[0]
 	require.Equal(t, third, request.GetWorkflowTaskFinishEventId())
 	require.Equal(t, "run-of-stripe:a", request.GetWorkflowExecution().GetRunId())
-	require.Equal(t, []enumspb.ResetReapplyExcludeType{enumspb.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL}, request.GetResetReapplyExcludeTypes())
+	require.Empty(t, cmp.Diff([]enumspb.ResetReapplyExcludeType{enumspb.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL}, request.GetResetReapplyExcludeTypes()))
 	require.Equal(t, "ada@host: a test", request.GetReason())
 
 	_, err = reset{}.do(t.Context(), operatorOn(fake), r)

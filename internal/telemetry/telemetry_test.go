@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/client"
@@ -59,7 +60,7 @@ func TestAdmin(t *testing.T) {
 	require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
 	var problem telemetry.Problem
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &problem))
-	require.Equal(t, telemetry.Problem{Type: "urn:hookyard:problem:not-ready", Title: "not ready", Status: 503, Detail: "there is no namespace"}, problem)
+	require.Empty(t, cmp.Diff(telemetry.Problem{Type: "urn:hookyard:problem:not-ready", Title: "not ready", Status: 503, Detail: "there is no namespace"}, problem))
 }
 
 // TestNames sees that what is scraped has the names that it was made with,

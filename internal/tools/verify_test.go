@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookyard/hookyard/internal/command"
@@ -159,8 +160,8 @@ func TestVerifyBadLines(t *testing.T) {
 	for _, a := range answers {
 		reasons, ids = append(reasons, a.Reason), append(ids, string(a.ID))
 	}
-	require.Equal(t, []string{"", badLine, badLine, badLine, "", badLine}, reasons)
-	require.Equal(t, []string{"7", "null", "null", `"typed"`, "7", "null"}, ids)
+	require.Empty(t, cmp.Diff([]string{"", badLine, badLine, badLine, "", badLine}, reasons))
+	require.Empty(t, cmp.Diff([]string{"7", "null", "null", `"typed"`, "7", "null"}, ids))
 	require.Contains(t, answers[1].Because, "line 3: the line is longer than 32 MiB")
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -85,7 +86,7 @@ func TestFirstAttempt(t *testing.T) {
 			change(&o)
 			seen, err := attempts(t, o, nil)
 			require.NoError(t, err)
-			require.Equal(t, []attempt{{local: name == "none of these (is local)"}}, seen)
+			require.Empty(t, cmp.Diff([]attempt{{local: name == "none of these (is local)"}}, seen, cmp.AllowUnexported(attempt{})))
 		})
 	}
 }
@@ -162,7 +163,7 @@ func TestPolicyAfterFirstAttempt(t *testing.T) {
 				return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), "Step").Get(ctx, nil)
 			})
 			require.NoError(t, env.GetWorkflowError())
-			require.Equal(t, []temporal.RetryPolicy{tt.left}, policies.seen)
+			require.Empty(t, cmp.Diff([]temporal.RetryPolicy{tt.left}, policies.seen))
 		})
 	}
 }
@@ -268,7 +269,7 @@ func TestFirstAttemptParks(t *testing.T) {
 			require.NoError(t, env.GetWorkflowError())
 			require.Equal(t, tt.calls, parkedAfter)
 			require.Equal(t, tt.calls+1, calls)
-			require.Equal(t, []string{"Step " + string(tt.want)}, reasons)
+			require.Empty(t, cmp.Diff([]string{"Step " + string(tt.want)}, reasons))
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
@@ -43,7 +44,7 @@ func TestPause(t *testing.T) {
 			env.ExecuteWorkflow(event.PauseWorkflow, event.Pause{Source: "stripe", By: "ada", Why: "the ledger moves"})
 			var got event.Unpause
 			require.NoError(t, env.GetWorkflowResult(&got))
-			require.Equal(t, tt.want, got)
+			require.Empty(t, cmp.Diff(tt.want, got))
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -115,7 +116,7 @@ func TestReportParked(t *testing.T) {
 	require.Equal(t, "queue", o.TaskQueue)
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, o.WorkflowIDConflictPolicy)
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, o.WorkflowIDReusePolicy)
-	require.Equal(t, alert.Input{Report: report, DigestEvery: time.Minute, EscalateAfter: time.Hour}, fake.input)
+	require.Empty(t, cmp.Diff(alert.Input{Report: report, DigestEvery: time.Minute, EscalateAfter: time.Hour}, fake.input))
 
 	fake.fails = errors.New("connection refused")
 	peers.RequireFailure(t, peers.RunActivity(t, a.ReportParked, report), failure.TypeUnavailable)
@@ -147,8 +148,8 @@ func TestCountParked(t *testing.T) {
 	fake := &temporalOf{}
 	counted, err := countParked(t, fake, `a"b\`)
 	require.NoError(t, err)
-	require.Equal(t, alert.Count{}, counted)
-	require.Equal(t, []string{`HookState="parked" AND HookSource="a\"b\\" AND ExecutionStatus="Running"`}, fake.queries)
+	require.Empty(t, cmp.Diff(alert.Count{}, counted))
+	require.Empty(t, cmp.Diff([]string{`HookState="parked" AND HookSource="a\"b\\" AND ExecutionStatus="Running"`}, fake.queries))
 
 	// More than a page of them, and the oldest is the one parked first, which
 	// is neither the one that started first nor the last one listed.
@@ -158,17 +159,17 @@ func TestCountParked(t *testing.T) {
 	fake.runs[7] = parkedRun("stripe:old", "permanent", noon.Add(-2*time.Minute), noon, noon.Add(-time.Minute))
 	counted, err = countParked(t, fake, "stripe")
 	require.NoError(t, err)
-	require.Equal(t, alert.Count{
+	require.Empty(t, cmp.Diff(alert.Count{
 		Runs:    600,
 		Reasons: map[string]int{"exhausted": 599, "permanent": 1},
 		Oldest:  &alert.Run{WorkflowID: "stripe:old", RunID: "run-stripe:old", Since: noon.Add(-time.Minute)},
-	}, counted)
+	}, counted))
 
 	// Without a memo it is as if they had parked at their start.
 	fake.runs = []*workflowpb.WorkflowExecutionInfo{parkedRun("stripe:1", "exhausted", noon)}
 	counted, err = countParked(t, fake, "stripe")
 	require.NoError(t, err)
-	require.Equal(t, noon, counted.Oldest.Since)
+	require.Empty(t, cmp.Diff(noon, counted.Oldest.Since))
 
 	fake.fails = errors.New("rate limit")
 	_, err = countParked(t, fake, "stripe")
@@ -234,7 +235,7 @@ func TestSendAlert(t *testing.T) {
 			tt.want.Over = "false"
 		}
 		tt.want.Message = strings.TrimSuffix(tt.want.Title+"\n"+tt.want.Message, "\n")
-		require.Equal(t, tt.want, decoded(t, body))
+		require.Empty(t, cmp.Diff(tt.want, decoded(t, body)))
 	}
 }
 
@@ -385,7 +386,7 @@ func TestChannelThatHangs(t *testing.T) {
 		})
 	}
 	sending.Wait()
-	require.Equal(t, []int{4, 6}, []int{hung, refused})
+	require.Empty(t, cmp.Diff([]int{4, 6}, []int{hung, refused}))
 	close(release)
 	require.Eventually(t, func() bool {
 		return c.Send(t.Context(), alert.Message{Title: "t"}) == nil

@@ -3,6 +3,7 @@ package alert
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nicholas-fedor/shoutrrr/pkg/format"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/incident/pagerduty"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/gotify"
@@ -27,7 +28,7 @@ func TestParams(t *testing.T) {
 		}
 	}
 	duty := &Channel{service: "pagerduty"}
-	require.Equal(t, types.Params{"dedup_key": "hookyard/alerts/stripe", "action": "trigger"}, *duty.params(first))
-	require.Equal(t, types.Params{"dedup_key": "hookyard/alerts/stripe", "action": "resolve"}, *duty.params(last))
+	require.Empty(t, cmp.Diff(types.Params{"dedup_key": "hookyard/alerts/stripe", "action": "trigger"}, *duty.params(first)))
+	require.Empty(t, cmp.Diff(types.Params{"dedup_key": "hookyard/alerts/stripe", "action": "resolve"}, *duty.params(last)))
 	require.Empty(t, *(&Channel{service: "slack"}).params(first))
 }

@@ -99,7 +99,7 @@ func TestQuarters(t *testing.T) {
 	}
 	rss := func(u usage) int64 { return u.rss }
 	q := quartersOf(series(10, 12, 11, 11, 10, 12, 12, 12), rss)
-	require.Equal(t, [4]float64{11, 11, 11, 12}, q.Means)
+	require.Empty(t, cmp.Diff([4]float64{11, 11, 11, 12}, q.Means))
 	require.True(t, q.Flat, "12 is within a tenth of 11")
 	require.False(t, quartersOf(series(10, 11, 12, 13), rss).Flat)
 	require.True(t, quartersOf(series(13, 10, 10, 10), rss).Flat, "less is flat")

@@ -38,7 +38,7 @@ func TestCauses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tt.want, causes(tt.step, tt.faults))
+			require.Empty(t, cmp.Diff(tt.want, causes(tt.step, tt.faults)))
 			for i := range tt.faults {
 				tt.faults[i].Err = "it could not be had"
 			}
@@ -64,9 +64,9 @@ func TestUnseen(t *testing.T) {
 	now := time.Now()
 	first := parkedRun{"a", []parkedStep{{Name: "step", Since: now}}}
 	seen := map[parkedKey]bool{}
-	require.Equal(t, []parkedRun{first}, unseen([]parkedRun{first}, seen))
+	require.Empty(t, cmp.Diff([]parkedRun{first}, unseen([]parkedRun{first}, seen)))
 	first.mark(seen)
 	again := parkedRun{"a", []parkedStep{{Name: "step", Since: now.Add(time.Second)}}}
 	other := parkedRun{"b", first.Steps}
-	require.Equal(t, []parkedRun{again, other}, unseen([]parkedRun{first, again, other}, seen))
+	require.Empty(t, cmp.Diff([]parkedRun{again, other}, unseen([]parkedRun{first, again, other}, seen)))
 }

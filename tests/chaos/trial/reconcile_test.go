@@ -139,7 +139,7 @@ func TestReconcileFinds(t *testing.T) {
 			s := newScene()
 			tt.spoil(s)
 			r := s.reconcile()
-			require.Equal(t, tt.want, r.Broken)
+			require.Empty(t, cmp.Diff(tt.want, r.Broken))
 			require.Equal(t, len(tt.want), r.BrokenCount)
 			require.False(t, r.OK())
 		})
