@@ -40,6 +40,7 @@ type Fixed struct {
 	// is empty when absent, which means DefaultAdmin.
 	Admin    string
 	Temporal Temporal
+	Store    Store
 	// ParkFor is how long a run may stay parked before it closes as failed;
 	// zero means as long as it takes.
 	ParkFor time.Duration
@@ -49,7 +50,7 @@ type Fixed struct {
 }
 
 // fixedKeys are the keys of the file that Fixed holds.
-var fixedKeys = []string{"listen", "admin", "temporal", "park_for", "app"} //nolint:gochecknoglobals // a constant list
+var fixedKeys = []string{"listen", "admin", "temporal", "store", "park_for", "app"} //nolint:gochecknoglobals // a constant list
 
 // Live is the part of a Config that a reload replaces.
 type Live struct {
@@ -126,6 +127,20 @@ type Versioning struct {
 	// BuildID tells one build from the next. It is empty where
 	// Options.SkipSecrets was set and the file refers to it.
 	BuildID string
+}
+
+// Store is where this program keeps what Temporal does not hold. Nothing is
+// opened unless something in the file needs it.
+type Store struct {
+	// SQLite is the path of a file, created where it is missing; default
+	// "hookyard.db" in the config's folder. It is empty where Postgres is set.
+	SQLite string
+	// Postgres is the DSN of a database that several processes share; zero
+	// where the store is a file.
+	Postgres Secret
+	// Key encrypts the secrets in the store; zero when absent. Whether it is a
+	// key is not checked.
+	Key Secret
 }
 
 // Source is one endpoint, POST /webhooks/{name}.
@@ -303,12 +318,16 @@ const (
 // a payload, and the rest is room for what travels with it.
 const MaxBodyLimit = 19 << 20 / 10
 
-// defaults returns what a file that says nothing means.
-func defaults() *Config {
+// defaultStore is the file of a store that the config says nothing of.
+const defaultStore = "hookyard.db"
+
+// defaults returns what a file in the folder dir that says nothing means.
+func defaults(dir string) *Config {
 	return &Config{
 		Fixed: Fixed{
 			Listen:   "127.0.0.1:8080",
 			Temporal: Temporal{TaskQueue: "hookyard"},
+			Store:    Store{SQLite: within(dir, defaultStore)},
 		},
 		Live: Live{
 			Retry: Retries{Default: Retry{

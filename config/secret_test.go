@@ -106,13 +106,14 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 sources:
   a: {provider: x, secrets: [env:A, env:A], forward: {url: http://x, secret: env:A}}
   b: {provider: x, secrets: [env:A]}
+store: {postgres: env:A, key: env:A}
 alerts: {to: [env:A, env:A]}
 app: {ledger: {postgres: env:A}, mail: {smtp: env:A, from: a@example.com}, build: {url: http://x, token: env:A}}
 `), options(map[string]string{"env": "A=" + value + "\n"}))
 	require.NoError(t, err)
 	got := jsonOf(t, c)
 	require.NotContains(t, got, value)
-	require.Equal(t, 9, strings.Count(got, "<secret>"), got)
+	require.Equal(t, 11, strings.Count(got, "<secret>"), got)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		require.NotContains(t, fmt.Sprintf(verb, c), value)
 		require.NotContains(t, fmt.Sprintf(verb, *c), value)

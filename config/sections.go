@@ -16,7 +16,7 @@ import (
 
 // config reads the whole file. The sections follow in the order of its keys.
 func (d *decoder) config(v value) *Config {
-	c := defaults()
+	c := defaults(d.dir)
 	c.App = newApp(d.opts.App)
 	if isNull(v.node) {
 		d.mistake(v, "the file is empty; %s", exampleSource)
@@ -29,6 +29,7 @@ func (d *decoder) config(v value) *Config {
 		{"trusted_proxies", d.prefixes(&c.TrustedProxies, "leave it out to believe nobody's X-Forwarded-For")},
 		{"providers", d.path(&c.Providers)},
 		{"temporal", d.temporal(&c.Temporal)},
+		{"store", d.store(&c.Store)},
 		{"park_for", d.duration(&c.ParkFor)},
 		{"sources", d.sources(&c.Sources)},
 		{"retry", d.retry(&c.Retry)},
@@ -107,6 +108,29 @@ func (d *decoder) temporal(to *Temporal) func(value) {
 			}},
 			{"versioning", d.versioning(&to.Versioning)},
 		})
+	}
+}
+
+func (d *decoder) store(to *Store) func(value) {
+	return func(v value) {
+		var s Store
+		has := d.fields(v, []field{
+			{"sqlite", d.path(&s.SQLite)},
+			{"postgres", d.secret(&s.Postgres)},
+			{"key", d.secret(&s.Key)},
+		})
+		if has == nil {
+			return
+		}
+		_, sqlite := has["sqlite"]
+		_, postgres := has["postgres"]
+		switch {
+		case sqlite && postgres:
+			d.mistake(v, "has both sqlite and postgres; keep one")
+		case !sqlite && !postgres:
+			s.SQLite = to.SQLite
+		}
+		*to = s
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/ingest/provider"
+	"github.com/hookyard/hookyard/internal/store"
 	"github.com/hookyard/hookyard/internal/worker"
 )
 
@@ -73,7 +74,25 @@ func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes,
 	mistakes = append(mistakes, checkRetry(cfg, env.App.ActivityNames())...)
 	mistakes = append(mistakes, checkForward(cfg)...)
 	mistakes = append(mistakes, checkAlerts(cfg)...)
+	mistakes = append(mistakes, checkStore(cfg, skipSecrets)...)
 	return &Setting{cfg, catalog, sources}, mistakes, nil
+}
+
+// checkStore finds a store.key that is no key.
+func checkStore(cfg *config.Config, skipSecrets bool) []config.Mistake {
+	key := cfg.Store.Key
+	if key.Reveal() == "" || skipSecrets {
+		return nil
+	}
+	if _, err := store.ParseKey(key.Reveal()); err != nil {
+		return []config.Mistake{cfg.Mistake("store.key", "store.key: %v", err)}
+	}
+	return nil
+}
+
+// StoreOptions say where the store is that the config names.
+func StoreOptions(cfg *config.Config) store.Options {
+	return store.Options{SQLite: cfg.Store.SQLite, Postgres: cfg.Store.Postgres.Reveal()}
 }
 
 // checkRetry finds policies for Activities that the program does not have.

@@ -44,7 +44,7 @@ itself. SIGTERM drains: requests in flight finish, new ones are refused.
 
 SIGHUP has the config and its secrets read again, without a request refused. A
 file with mistakes changes nothing, and each of them is logged. listen, admin,
-temporal, park_for and app take a restart.
+temporal, store, park_for and app take a restart.
 
 The admin address answers /healthz, /readyz, /metrics and /debug/pprof/. Traces
 go to the collector that OpenTelemetry's own variables name
