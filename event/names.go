@@ -9,11 +9,13 @@ const (
 	TypeAttribute   = "HookEventType"  // the Event's Type
 	StateAttribute  = "HookState"      // a State constant, or absent
 	ReasonAttribute = "HookParkReason" // a ParkReason; set while the run is parked or held
+	// MessageAttribute is of deliveries: "<tenant>/<message id>".
+	MessageAttribute = "HookMessage"
 )
 
 // SearchAttributes lists the names of all Search Attributes.
 func SearchAttributes() []string {
-	return []string{SourceAttribute, TypeAttribute, StateAttribute, ReasonAttribute}
+	return []string{SourceAttribute, TypeAttribute, StateAttribute, ReasonAttribute, MessageAttribute}
 }
 
 // The values of StateAttribute.
@@ -82,7 +84,20 @@ func AlertID(source string) string { return "hookyard/alerts/" + source }
 const (
 	ErrorDiscarded = "Discarded"   // a person discarded the event
 	ErrorExpired   = "ParkExpired" // the run was parked for longer than park_for
+	// ErrorUndelivered: a delivery ended because its endpoint is disabled or
+	// deleted. A replay may start it again.
+	ErrorUndelivered = "Undelivered"
 )
+
+// ErrorExhausted is the type of the error of an Activity that has no attempt
+// left by a schedule of its own. Such a step parks as ReasonExhausted; the
+// error's first detail is the number of attempts.
+const ErrorExhausted = "Exhausted"
+
+// DeliveryWorkflow is the Workflow Type of the delivery of a message to an
+// endpoint. Its arguments are an Event, whose Source is the endpoint, and a
+// reference to the message.
+const DeliveryWorkflow = "send.delivery"
 
 // ErrorUnregistered is the type of the error of an Activity that no worker has
 // registered. A step that fails with it parks as ReasonUnregistered.

@@ -14,7 +14,7 @@ import (
 // already use. A failure here means a rename that breaks them.
 func TestNames(t *testing.T) {
 	t.Parallel()
-	require.Empty(t, cmp.Diff([]string{"HookSource", "HookEventType", "HookState", "HookParkReason"}, event.SearchAttributes()))
+	require.Empty(t, cmp.Diff([]string{"HookSource", "HookEventType", "HookState", "HookParkReason", "HookMessage"}, event.SearchAttributes()))
 	require.Empty(t, cmp.Diff([]event.ParkReason{"exhausted", "permanent", "timeout", "undecodable", "unhandled", "panic", "failed", "unregistered"}, event.ParkReasons()))
 	require.Empty(t, cmp.Diff([]string{
 		"parked", "held", "unhandled", "paused", "resume", "resolve", "discard", "amend",

@@ -7,5 +7,7 @@ const ForwardActivity = "ForwardEvent"
 // ActivityNames lists Hookyard's own Activities. A team's must have other
 // names.
 func ActivityNames() []string {
-	return []string{ForwardActivity, "ReportParked", "CountParked", "SendAlert", "PauseOpen"}
+	return []string{ForwardActivity, "ReportParked", "CountParked", "SendAlert", "PauseOpen",
+		"DeliverMessage", "StartDeliveries", "LookAtEndpoint", "HoldEndpoint", "ProbeEndpoint", "ReleaseEndpoint", "TellOfEndpoint", "ChallengeEndpoint", "ResendMessages",
+	}
 }

@@ -21,6 +21,12 @@ func reasonOfStep(err error, most int) (event.ParkReason, int) {
 	switch {
 	case said && app.Type() == event.ErrorUnregistered:
 		return event.ReasonUnregistered, 0
+	case said && app.Type() == event.ErrorExhausted:
+		var attempts int
+		if err := app.Details(&attempts); err != nil {
+			return event.ReasonExhausted, 0 // it does not say
+		}
+		return event.ReasonExhausted, attempts
 	case state == enumspb.RETRY_STATE_NON_RETRYABLE_FAILURE, said && app.NonRetryable():
 		return event.ReasonPermanent, 0
 	case state == enumspb.RETRY_STATE_TIMEOUT: // no time is left for another attempt

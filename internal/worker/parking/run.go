@@ -160,6 +160,10 @@ func (r *Run) end(how func(ctx workflow.Context) error) {
 // ends reports an error that ends a run as it is meant to end.
 func ends(ctx workflow.Context, err error) bool {
 	var anew *workflow.ContinueAsNewError
+	app, said := errors.AsType[*temporal.ApplicationError](err)
+	if said && app.Type() == event.ErrorUndelivered && app.NonRetryable() {
+		return true
+	}
 	return errors.As(err, &anew) || temporal.IsCanceledError(err) && ctx.Err() != nil
 }
 
