@@ -1,0 +1,114 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/time/rate"
+
+	"github.com/hookyard/hookyard/internal/send/delivery"
+	"github.com/hookyard/hookyard/internal/send/endpoint"
+)
+
+// StartDeliveries starts the deliveries of a page of endpoints. It may be
+// repeated: a delivery that is started is not started again.
+func (a *Activities) StartDeliveries(ctx context.Context, p delivery.Page) (delivery.Started, error) {
+	m, err := a.Book.Message(ctx, p.Tenant, p.Message)
+	if errors.Is(err, endpoint.ErrNotFound) {
+		return delivery.Started{}, nil
+	}
+	if err != nil {
+		return delivery.Started{}, err
+	}
+	to, next, err := a.Book.Matching(ctx, m, p.After, pageSize)
+	if err != nil {
+		return delivery.Started{}, err
+	}
+	for done := 0; done < len(to); done += parallel {
+		if err := a.Deliveries(ctx, to[done:min(done+parallel, len(to))], m); err != nil {
+			return delivery.Started{}, err
+		}
+		activity.RecordHeartbeat(ctx, done)
+	}
+	return delivery.Started{Count: len(to), Next: next}, nil
+}
+
+// replayPage is how many messages a replay looks at in one Activity.
+const replayPage = 200
+
+// ResendMessages starts deliveries of one endpoint again, for a page of
+// messages. Which of them are missing is for Temporal to decide, with each
+// start, so that nothing that was delivered is sent again.
+func (a *Activities) ResendMessages(ctx context.Context, r delivery.Resend) (delivery.Resent, error) {
+	e, err := a.Book.Get(ctx, r.Endpoint)
+	if errors.Is(err, endpoint.ErrNotFound) {
+		return delivery.Resent{Done: true}, nil
+	}
+	if err != nil {
+		return delivery.Resent{}, err
+	}
+	messages, err := a.Book.Since(ctx, e.Tenant, r.Since, r.Until, r.AfterID, replayPage)
+	if err != nil {
+		return delivery.Resent{}, err
+	}
+	page := delivery.Resent{Done: len(messages) < replayPage}
+	limiter := rate.NewLimiter(rate.Limit(r.PerSecond), 1)
+	for _, m := range messages {
+		page.Since, page.AfterID = m.CreatedAt, m.ID
+		if !e.Takes(m.Type) {
+			continue
+		}
+		if err := limiter.Wait(ctx); err != nil {
+			return delivery.Resent{}, err
+		}
+		sent, err := a.resend(ctx, e, m, r)
+		if err != nil {
+			return delivery.Resent{}, err
+		}
+		if sent {
+			page.Count++
+		}
+		activity.RecordHeartbeat(ctx, page)
+	}
+	return page, nil
+}
+
+// resend starts one delivery again, if r means it.
+func (a *Activities) resend(ctx context.Context, e *endpoint.Endpoint, m endpoint.Message, r delivery.Resend) (bool, error) {
+	id := delivery.ID(e.ID, m.ID)
+	status, err := a.status(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	open := status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	none := status == enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED
+	delivered := status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	wanted := r.Only == delivery.OnlyAll || r.Only == delivery.OnlyMissing && !delivered || r.Only == delivery.OnlyFailed && !delivered && !none
+	switch {
+	case !wanted:
+		return false, nil
+	case open && r.Only == delivery.OnlyFailed && !r.DryRun:
+		return true, a.resume(ctx, id, "it is sent again")
+	case open:
+		return false, nil // it is on its way
+	case r.DryRun:
+		return true, nil
+	}
+	reuse := enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
+	if r.Only == delivery.OnlyAll {
+		reuse = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	}
+	return a.Delivery(ctx, e, m, reuse)
+}
+
+// status returns that of the current run, UNSPECIFIED where there is none.
+func (a *Activities) status(ctx context.Context, id string) (enumspb.WorkflowExecutionStatus, error) {
+	described, err := a.Client.DescribeWorkflowExecution(ctx, id, "")
+	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
+		return enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED, nil
+	}
+	return described.GetWorkflowExecutionInfo().GetStatus(), err
+}
