@@ -41,6 +41,8 @@ type Fixed struct {
 	Admin    string
 	Temporal Temporal
 	Store    Store
+	// Send is nil when absent: nothing is sent then.
+	Send *Send
 	// ParkFor is how long a run may stay parked before it closes as failed;
 	// zero means as long as it takes.
 	ParkFor time.Duration
@@ -50,7 +52,7 @@ type Fixed struct {
 }
 
 // fixedKeys are the keys of the file that Fixed holds.
-var fixedKeys = []string{"listen", "admin", "temporal", "store", "park_for", "app"} //nolint:gochecknoglobals // a constant list
+var fixedKeys = []string{"listen", "admin", "temporal", "store", "send", "park_for", "app"} //nolint:gochecknoglobals // a constant list
 
 // Live is the part of a Config that a reload replaces.
 type Live struct {
@@ -141,6 +143,38 @@ type Store struct {
 	// Key encrypts the secrets in the store; zero when absent. Whether it is a
 	// key is not checked.
 	Key Secret
+}
+
+// Send is the sending side: an API to register endpoints at and to publish with.
+type Send struct {
+	// Listen is the host:port of the API; default 127.0.0.1:8082.
+	Listen string
+	// Keys are the operator's keys of the API. The first one signs the tokens
+	// of tenants.
+	Keys []Secret
+	// Schedule are the waits between the attempts of a delivery; empty means
+	// 1m, 5m, 30m, 2h, 10h and then 24h five times.
+	Schedule []time.Duration
+	// DisableAfter is how long an endpoint may fail before it is disabled;
+	// default 5 days.
+	DisableAfter time.Duration
+	// Keep is how long messages are kept; default 30 days.
+	Keep time.Duration
+	// Allow are addresses that are sent to although they are not public. To
+	// them, http and any port are allowed as well.
+	Allow []netip.Prefix
+	// Deny are public addresses that are not sent to.
+	Deny []netip.Prefix
+	// Ports are the ports of https that are sent to; empty means 443.
+	Ports []int
+	// Proxy is the URL of an egress proxy; zero for none.
+	Proxy Secret
+	// Mail is the notification URL that mails to an endpoint's contact are
+	// sent by, smtp://…, without an addressee; zero for no mails.
+	Mail Secret
+	// Origin is who we say we are to endpoints that are verified as
+	// CloudEvents has it; default "hookyard".
+	Origin string
 }
 
 // Source is one endpoint, POST /webhooks/{name}.

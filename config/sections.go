@@ -30,6 +30,7 @@ func (d *decoder) config(v value) *Config {
 		{"providers", d.path(&c.Providers)},
 		{"temporal", d.temporal(&c.Temporal)},
 		{"store", d.store(&c.Store)},
+		{"send", d.send(&c.Send)},
 		{"park_for", d.duration(&c.ParkFor)},
 		{"sources", d.sources(&c.Sources)},
 		{"retry", d.retry(&c.Retry)},

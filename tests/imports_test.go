@@ -39,6 +39,7 @@ func rules() []rule {
 	// The product: what is not a command, not the examples and not a test.
 	product := []string{
 		"config", "event", "ingest", "ingest/provider", "internal/command", "internal/eventrun", "internal/store", "internal/telemetry",
+		"internal/send/api", "internal/send/attempt", "internal/send/delivery", "internal/send/egress", "internal/send/endpoint", "internal/send/sign",
 		"internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/parking",
 	}
 	const putApart = "serve, operate, dev and tools are for different people; what two of them need belongs to the package it is about"
@@ -86,6 +87,18 @@ func rules() []rule {
 			folder: "internal/store",
 			why:    "it opens a database for whoever brings tables, and knows none of them",
 		}, {
+			folder: "internal/send",
+			ours: []string{
+				"event", "internal/send/attempt", "internal/send/delivery", "internal/send/egress", "internal/send/endpoint", "internal/send/sign",
+				"internal/store", "internal/worker/failure",
+			},
+			why: "the sending side stands beside the edge: what both need is in event and in the store",
+		}, {
+			folder: "internal/send/delivery",
+			ours:   []string{"event"},
+			why:    "Workflows know the wire format alone, and have the rest from Activities, so that a replay cannot differ",
+			never:  impure, neverWhy: putElsewhere,
+		}, {
 			folder: "internal/telemetry",
 			why:    "what is measured is said where it happens, in terms of OpenTelemetry; this only carries it out of the program",
 		}, {
@@ -98,7 +111,7 @@ func rules() []rule {
 			why:    "it stands in for Temporal where commands are tested",
 		}, {
 			folder: "internal/command",
-			ours:   []string{"config", "event", "ingest", "ingest/provider", "internal/store", "internal/worker", "internal/worker/alert", "internal/worker/forward"},
+			ours:   []string{"config", "event", "ingest", "ingest/provider", "internal/send/egress", "internal/store", "internal/worker", "internal/worker/alert", "internal/worker/forward"},
 			why:    "every command stands on it, so it knows none of them",
 		}, {
 			folder: "internal/serve",

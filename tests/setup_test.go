@@ -29,7 +29,7 @@ func TestSetup(t *testing.T) {
 	said, err = run("setup", "--retention", "24h")
 	require.NoError(t, err, said)
 	require.Contains(t, said, `namespace "hooks": created, keeps closed runs for 1 days`)
-	require.Contains(t, said, "created HookEventType, HookParkReason, HookSource, HookState")
+	require.Contains(t, said, "created HookEventType, HookMessage, HookParkReason, HookSource, HookState")
 
 	said, err = run("serve", "--config", config)
 	require.Error(t, err, "Stripe may send again for 30 days")

@@ -74,7 +74,7 @@ func startSystem(t *testing.T, temporal *harness.TestTemporal, yaml string, args
 func (s *system) config() string { return filepath.Join(s.dir, "hookyard.yaml") }
 
 func (s *system) vars() []string {
-	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.Address, "SECRET=" + secret,
+	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.Address, "SECRET=" + secret, "SEND_KEY=" + sendKey, "STORE_KEY=" + storeKey,
 		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES"), "SMTP=smtp://" + s.smtp + "?tls=none", "ALERT=" + cmp.Or(s.alert, "logger://")}
 }
 

@@ -75,6 +75,7 @@ func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes,
 	mistakes = append(mistakes, checkForward(cfg)...)
 	mistakes = append(mistakes, checkAlerts(cfg)...)
 	mistakes = append(mistakes, checkStore(cfg, skipSecrets)...)
+	mistakes = append(mistakes, checkSend(cfg, skipSecrets)...)
 	return &Setting{cfg, catalog, sources}, mistakes, nil
 }
 

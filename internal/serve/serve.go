@@ -44,7 +44,7 @@ itself. SIGTERM drains: requests in flight finish, new ones are refused.
 
 SIGHUP has the config and its secrets read again, without a request refused. A
 file with mistakes changes nothing, and each of them is logged. listen, admin,
-temporal, store, park_for and app take a restart.
+temporal, store, send, park_for and app take a restart.
 
 The admin address answers /healthz, /readyz, /metrics and /debug/pprof/. Traces
 go to the collector that OpenTelemetry's own variables name
@@ -129,6 +129,9 @@ type Service struct {
 	Drain        time.Duration
 	Edge, Worker bool
 	Listener     net.Listener // nil to listen where the config says
+	// SendListener is for the API of the sending side; nil as above.
+	SendListener net.Listener
+	sending      *sending // nil where the config has none
 	// AdminElsewhere takes a free port where the default admin address is taken.
 	AdminElsewhere bool
 	LookupEnv      func(name string) (value string, ok bool)
@@ -163,6 +166,11 @@ func (s *Service) Run(ctx context.Context, ready func()) (err error) {
 	}
 	defer func() { err = errors.Join(err, stopAdmin()) }()
 
+	if s.sending, err = s.openSending(ctx, c); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.sending.close()) }()
+
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	working := make(chan error, 1)
@@ -182,12 +190,22 @@ func (s *Service) Run(ctx context.Context, ready func()) (err error) {
 		<-ctx.Done()
 		return cause(ctx)
 	}
+	return s.serveEdge(ctx, c, ready)
+}
+
+// serveEdge serves the edge, and the API of the sending side, until ctx ends.
+func (s *Service) serveEdge(ctx context.Context, c client.Client, ready func()) (err error) {
 	l := s.Listener
 	if l == nil {
 		if l, err = command.Listen(ctx, s.Started.Listen, "listen in the config"); err != nil {
 			return err
 		}
 	}
+	stopAPI, err := s.startSendAPI(ctx, s.sending)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer func() { err = errors.Join(err, stopAPI()) }()
 	s.Logger.Info("edge started", "listen", l.Addr().String(), "sources", len(s.Started.Bound))
 	if ready != nil {
 		ready()
@@ -286,6 +304,8 @@ func (s *Service) work(ctx context.Context, c client.Client) error {
 		return err
 	}
 	w := newLiveWorker(c, s, opened)
+	stopRelay := s.startRelay(ctx)
+	defer stopRelay()
 	if err := s.current.follow(w.reload); err != nil {
 		return errors.Join(err, closeAll())
 	}

@@ -73,7 +73,7 @@ func (f operatorServiceFake) ListSearchAttributes(context.Context, *operatorserv
 
 func TestReady(t *testing.T) {
 	t.Parallel()
-	all := []string{"HookSource", "HookEventType", "HookState", "HookParkReason"}
+	all := []string{"HookSource", "HookEventType", "HookState", "HookParkReason", "HookMessage"}
 	for name, tt := range map[string]struct {
 		fake    namespaceFake
 		missing string // "" where it is ready
@@ -81,7 +81,7 @@ func TestReady(t *testing.T) {
 		"all there":                       {namespaceFake{attributes: all}, ""},
 		"away":                            {namespaceFake{err: serviceerror.NewUnavailable("connection refused")}, "temporal at here:7233 cannot be asked: connection refused"},
 		"no namespace":                    {namespaceFake{err: serviceerror.NewNamespaceNotFound("shop")}, `there is no namespace "shop"; run ` + "`hookyard setup`"},
-		"a Search Attribute that is away": {namespaceFake{attributes: all[:3]}, "no Search Attribute HookParkReason"},
+		"a Search Attribute that is away": {namespaceFake{attributes: all[:4]}, "no Search Attribute HookMessage"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

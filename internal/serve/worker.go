@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/internal/command"
+	"github.com/hookyard/hookyard/internal/send/delivery"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/alert"
 	"github.com/hookyard/hookyard/internal/worker/forward"
@@ -30,6 +31,7 @@ type liveWorker struct {
 	activities []any // the team's, connected
 	tasks      *worker.Tasks
 	logger     *slog.Logger
+	sending    *sending // nil where the config has none
 
 	policies worker.Policies
 	forward  forward.Activities
@@ -38,7 +40,7 @@ type liveWorker struct {
 
 func newLiveWorker(c client.Client, s *Service, activities []any) *liveWorker {
 	return &liveWorker{
-		client: c, namespace: s.Temporal.Namespace, cfg: s.Started.Config, app: s.App, activities: activities, tasks: s.tasks, logger: s.Logger,
+		client: c, namespace: s.Temporal.Namespace, cfg: s.Started.Config, app: s.App, activities: activities, tasks: s.tasks, logger: s.Logger, sending: s.sending,
 		forward: forward.Activities{HTTP: &http.Client{}}, // attempts are bounded by their Activity's timeout
 		alerts:  alert.Activities{Client: c, TaskQueue: s.Started.Temporal.TaskQueue},
 	}
@@ -69,6 +71,10 @@ func (w *liveWorker) register(to sdkworker.Worker) {
 	to.RegisterActivity(&w.forward)
 	to.RegisterActivity(&w.alerts)
 	to.RegisterActivity(&worker.Pauses{Client: w.client})
+	if w.sending != nil {
+		delivery.Register(to)
+		to.RegisterActivityWithOptions(w.sending.activities, activity.RegisterOptions{SkipInvalidStructFunctions: true})
+	}
 	to.RegisterDynamicActivity(worker.Unregistered(w.app.ActivityNames()), activity.DynamicRegisterOptions{})
 }
 
@@ -86,7 +92,7 @@ func (w *liveWorker) options(fatal func(error)) sdkworker.Options {
 	o := sdkworker.Options{
 		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{
 			Policies: &w.policies, Tasks: w.tasks,
-			Parking: parking.Options{ParkFor: w.cfg.ParkFor, Fits: worker.Fits(w.app.Workflows)},
+			Parking: parking.Options{ParkFor: w.cfg.ParkFor, Fits: delivery.Fits(worker.Fits(w.app.Workflows))},
 		})},
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,

@@ -1,0 +1,210 @@
+package tests
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookyard/hookyard/tests/harness"
+)
+
+// The keys of the sending side.
+const (
+	sendKey  = "an operator's key for the tests"
+	storeKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+)
+
+// receiver is an endpoint of somebody's. It answers with status, and echoes
+// challenges.
+type receiver struct {
+	*httptest.Server
+	mu       sync.Mutex
+	status   int
+	verifier *standardwebhooks.Webhook // nil takes everything
+	took     map[string]int            // by webhook-id
+	types    []string
+	refused  int // deliveries that did not verify
+}
+
+func startReceiver(t *testing.T) *receiver {
+	r := &receiver{status: http.StatusOK, took: map[string]int{}}
+	r.Server = httptest.NewServer(http.HandlerFunc(r.answer))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) answer(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	var event struct {
+		Type string `json:"type"`
+		Data struct {
+			Challenge string `json:"challenge"`
+		} `json:"data"`
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil || json.Unmarshal(body, &event) != nil || r.verifier != nil && r.verifier.Verify(body, req.Header) != nil {
+		r.refused++
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	if r.status != http.StatusOK {
+		w.WriteHeader(r.status)
+		return
+	}
+	if event.Type == "endpoint.verification" {
+		_ = json.NewEncoder(w).Encode(map[string]string{"challenge": event.Data.Challenge})
+		return
+	}
+	r.took[req.Header.Get("Webhook-Id")]++
+	r.types = append(r.types, event.Type)
+}
+
+func (r *receiver) set(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status = status
+}
+
+func (r *receiver) taken(id string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.took[id]
+}
+
+// sender is a hookyard that sends, and its API.
+type sender struct {
+	*system
+	api string
+}
+
+const sendConfig = `
+sources: {acme: {provider: standard-webhooks, secrets: [env:SECRET]}}
+store: {key: env:STORE_KEY}
+`
+
+func startSender(t *testing.T, temporal *harness.TestTemporal, more string) *sender {
+	api := harness.TestAddress(t)
+	s := startSystem(t, temporal, sendConfig+"send: {listen: "+api+", keys: [env:SEND_KEY], allow: [127.0.0.0/8]"+more+"}\n")
+	return &sender{system: s, api: "http://" + api}
+}
+
+// call makes a request of the API and returns its status and answer.
+func (s *sender) call(method, path, body string) (int, map[string]any) {
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.api+path, bytes.NewBufferString(body))
+	require.NoError(s.t, err)
+	req.Header.Set("Authorization", "Bearer "+sendKey)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := (&http.Client{}).Do(req)
+	require.NoError(s.t, err)
+	defer res.Body.Close()
+	var answer map[string]any
+	text, err := io.ReadAll(res.Body)
+	require.NoError(s.t, err)
+	if len(text) > 0 {
+		require.NoError(s.t, json.Unmarshal(text, &answer), "%s", text)
+	}
+	return res.StatusCode, answer
+}
+
+// register makes an endpoint and waits until it has proven itself.
+func (s *sender) register(url, events, more string) string {
+	status, e := s.call(http.MethodPost, "/v1/endpoints", `{"tenant": "acme", "url": "`+url+`", "events": ["`+events+`"]`+more+`}`)
+	require.Equal(s.t, http.StatusCreated, status, "%v", e)
+	id := e["id"].(string)
+	s.awaitEndpoint(id, "active")
+	return id
+}
+
+func (s *sender) awaitEndpoint(id, state string) {
+	harness.Eventually(s.t, "endpoint is "+state, func() bool {
+		_, e := s.call(http.MethodGet, "/v1/endpoints/"+id, "")
+		return e["state"] == state
+	})
+}
+
+func (s *sender) awaitDelivery(id, state string) map[string]any {
+	var d map[string]any
+	harness.Eventually(s.t, "delivery "+id+" is "+state, func() bool {
+		_, d = s.call(http.MethodGet, "/v1/deliveries/"+id, "")
+		return d["state"] == state
+	})
+	return d
+}
+
+func (s *sender) publish(id, eventType string) {
+	status, answer := s.call(http.MethodPost, "/v1/events", `{"id": "`+id+`", "tenant": "acme", "type": "`+eventType+`", "data": {"type": "`+eventType+`"}}`)
+	require.Equal(s.t, http.StatusAccepted, status, "%v", answer)
+}
+
+// TestSend is the life of an endpoint: it registers, proves itself, takes what
+// is published, is down, is parked and resumed, is gone, and gets what it missed.
+func TestSend(t *testing.T) {
+	t.Parallel()
+	s := startSender(t, startTemporal(t, ""), ", schedule: [1s, 1s]")
+	to, operations := startReceiver(t), startReceiver(t)
+	status, _ := s.call(http.MethodPost, "/v1/endpoints", `{"tenant": "acme", "url": "http://10.0.0.1/", "events": ["*"]}`)
+	require.Equal(t, http.StatusUnprocessableEntity, status, "an address that is not public")
+
+	id := s.register(to.URL, "invoice.*", "")
+	s.register(operations.URL, "endpoint.*", "")
+	_, secret := s.call(http.MethodGet, "/v1/endpoints/"+id+"/secret", "")
+	verifier, err := standardwebhooks.NewWebhook(secret["keys"].(map[string]any)["v1"].(string))
+	require.NoError(t, err)
+	to.mu.Lock()
+	to.verifier = verifier
+	to.mu.Unlock()
+
+	s.publish("m1", "invoice.paid")
+	s.publish("m2", "order.paid")
+	d := s.awaitDelivery(id+":m1", "delivered")
+	require.Len(t, d["attempts"], 1)
+	status, again := s.call(http.MethodPost, "/v1/events", `{"id": "m1", "tenant": "acme", "type": "invoice.paid", "data": {"type": "invoice.paid"}}`)
+	require.Equal(t, http.StatusAccepted, status)
+	require.Equal(t, true, again["duplicate"])
+	status, _ = s.call(http.MethodPost, "/v1/events", `{"id": "m1", "tenant": "acme", "type": "invoice.paid", "data": {"other": 1}}`)
+	require.Equal(t, http.StatusConflict, status)
+
+	// Down: the schedule is used up, and the delivery parks.
+	to.set(http.StatusInternalServerError)
+	s.publish("m3", "invoice.paid")
+	s.awaitDelivery(id+":m3", "parked")
+	harness.Eventually(t, "parked lists it", func() bool { return bytes.Contains([]byte(s.run("parked", "--source", id)), []byte("exhausted")) })
+	to.set(http.StatusOK)
+	s.run("resume", id+":m3", "--why", "it is up again")
+	s.awaitDelivery(id+":m3", "delivered")
+
+	// Gone: it is disabled, its tenant hears of it, and nothing is lost.
+	to.set(http.StatusGone)
+	before := time.Now().UTC().Add(-time.Minute).Format(time.RFC3339)
+	s.publish("m4", "invoice.paid")
+	s.awaitEndpoint(id, "disabled")
+	s.awaitDelivery(id+":m4", "undelivered")
+	harness.Eventually(t, "the tenant is told", func() bool {
+		operations.mu.Lock()
+		defer operations.mu.Unlock()
+		return len(operations.types) == 1 && operations.types[0] == "endpoint.disabled"
+	})
+	s.publish("m5", "invoice.paid")
+	to.set(http.StatusOK)
+	status, _ = s.call(http.MethodPost, "/v1/endpoints/"+id+"/enable", "{}")
+	require.Equal(t, http.StatusAccepted, status)
+	s.awaitEndpoint(id, "active")
+	status, answer := s.call(http.MethodPost, "/v1/endpoints/"+id+"/replay", `{"since": "`+before+`"}`)
+	require.Equal(t, http.StatusAccepted, status, "%v", answer)
+	s.awaitDelivery(id+":m4", "delivered")
+	s.awaitDelivery(id+":m5", "delivered")
+	for _, m := range []string{"m1", "m3", "m4", "m5"} {
+		require.Equal(t, 1, to.taken(m), m)
+	}
+	require.Zero(t, to.taken("m2"))
+	require.Zero(t, to.refused)
+}
