@@ -181,9 +181,26 @@ func TestNew(t *testing.T) {
 	m.run("rm warehouse.down && go run . resume acme:evt_2 --why 'the warehouse is back'")
 	require.Subset(t, steps(m.completed(c, "acme:evt_2")), []string{`ReserveGoods "reservation-for-acme:evt_2:ReserveGoods"`, "ShipGoods"})
 
+	require.NoError(t, os.WriteFile(filepath.Join(m.folder, "replay_test.go"), []byte(replayTest), 0o600))
+	said = m.run("HOOKYARD_RECORD=acme:evt_1 go test -v -run TestReplay .")
+	require.Contains(t, said, "recorded testdata/histories/acme_evt_1.json")
+	require.Contains(t, said, "--- PASS: TestReplay/acme_evt_1.json")
+
 	interrupt(dev)
 	require.Empty(t, processesOf(t, harness.Port(m.temporal)), "processes left behind")
 }
+
+// replayTest is the line of docs/testing.md that replays histories.
+const replayTest = `package main
+
+import (
+	"testing"
+
+	"github.com/hookyard/hookyard/hookyardtest"
+)
+
+func TestReplay(t *testing.T) { hookyardtest.Replay(t, app(), "testdata/histories") }
+`
 
 // attempts are those of one Activity, and the policy that they were made under.
 type attempts struct {
