@@ -512,3 +512,20 @@ func (s *Server) replay(r *request) (int, any, error) {
 	}
 	return http.StatusAccepted, map[string]any{"id": id}, nil
 }
+
+// getReplay tells how far a replay of the caller's is.
+func (s *Server) getReplay(r *request) (int, any, error) {
+	e, err := s.own(r, r.vars["id"])
+	if err != nil {
+		return 0, nil, err
+	}
+	id := r.vars["replay"]
+	progress, err := s.Starter.ReplayProgress(r.Context(), id)
+	if err != nil {
+		return 0, nil, err
+	}
+	if progress.Endpoint != e.ID {
+		return 0, nil, notFound()
+	}
+	return http.StatusOK, map[string]any{"id": id, "done": progress.Done, "count": progress.Count}, nil
+}

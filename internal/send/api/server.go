@@ -146,6 +146,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: one + "/enable", do: s.enableEndpoint},
 		{method: http.MethodPost, path: one + "/disable", do: s.disableEndpoint},
 		{method: http.MethodPost, path: one + "/replay", do: s.replay},
+		{method: http.MethodGet, path: one + "/replays/{replay}", do: s.getReplay},
 		{method: http.MethodPost, path: "/v1/events", do: s.publish},
 		{method: http.MethodGet, path: "/v1/deliveries", do: s.listDeliveries},
 		{method: http.MethodGet, path: "/v1/deliveries/{id}", do: s.getDelivery},
@@ -274,3 +275,6 @@ func (s *Server) mintToken(r *request) (int, any, error) {
 	expires := s.Now().Add(time.Duration(in.For)).UTC().Truncate(time.Second)
 	return http.StatusCreated, map[string]any{"token": mint(s.Keys[0], tenant, expires), "tenant": tenant, "expires_at": expires}, nil
 }
+
+// Routes returns how many routes the description has to describe.
+func (s *Server) Routes() int { return len(s.routes()) }

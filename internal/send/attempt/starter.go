@@ -146,3 +146,18 @@ func (s *Starter) Replay(ctx context.Context, r delivery.Resend) (id string, err
 	_, err = s.Client.ExecuteWorkflow(ctx, s.options(delivery.ReplayID(id), enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE), delivery.ReplayWorkflow, r)
 	return id, err
 }
+
+// ReplayProgress asks how far a replay is; endpoint.ErrNotFound where there is
+// none.
+func (s *Starter) ReplayProgress(ctx context.Context, id string) (p delivery.Progress, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	value, err := s.Client.QueryWorkflow(ctx, delivery.ReplayID(id), "", delivery.QueryProgress)
+	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
+		return p, endpoint.ErrNotFound
+	}
+	if err != nil {
+		return p, err
+	}
+	return p, value.Get(&p)
+}

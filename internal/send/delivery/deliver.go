@@ -161,9 +161,23 @@ type Resent struct {
 	Done    bool      `json:"done"`
 }
 
+// Progress is the answer to QueryProgress.
+type Progress struct {
+	Endpoint string `json:"endpoint"`
+	Count    int    `json:"count"`
+	Done     bool   `json:"done"`
+}
+
 // Replay starts deliveries of an endpoint again, page by page, and returns how
 // many. A replay that is interrupted goes on where it was.
 func Replay(ctx workflow.Context, r Resend) (int, error) {
+	done := false
+	err := workflow.SetQueryHandlerWithOptions(ctx, QueryProgress, func() (Progress, error) {
+		return Progress{Endpoint: r.Endpoint, Count: r.Count, Done: done}, nil
+	}, workflow.QueryHandlerOptions{Description: "How far the replay is."})
+	if err != nil {
+		return 0, err
+	}
 	ctx = patient(ctx, "send again", 10*time.Minute)
 	for {
 		var page Resent
@@ -171,7 +185,7 @@ func Replay(ctx workflow.Context, r Resend) (int, error) {
 			return r.Count, err
 		}
 		r.Count += page.Count
-		if page.Done {
+		if done = page.Done; done {
 			return r.Count, nil
 		}
 		r.Since, r.AfterID = page.Since, page.AfterID

@@ -59,6 +59,9 @@ const (
 	SignalNext    = "next"    // to a lane: a Message follows
 )
 
+// QueryProgress asks a replay how far it is.
+const QueryProgress = "progress"
+
 // Provider is the provider of the event that stands for a delivery.
 const Provider = "hookyard"
 
