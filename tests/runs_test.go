@@ -56,7 +56,7 @@ func (r *runs) start() (stop func()) {
 	})
 	w := sdkworker.New(c, r.queue, sdkworker.Options{
 		DeadlockDetectionTimeout: minute, // a machine that is busy is no deadlock, and the SDK races with a Workflow that it gives up on
-		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{Policies: worker.NewPolicies(r.policies), Tasks: tasks})},
+		Interceptors:             []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{Policies: worker.NewPolicies(r.policies), Tasks: tasks})},
 	})
 	require.NoError(t, worker.Register(w, r.handlers))
 	w.RegisterActivity(&alert.Activities{})
