@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,18 +46,20 @@ sources:
 		fmt.Fprintf(&manyLines, "X-%d: b\r\n", i)
 	}
 	large := `{"a":"` + strings.Repeat("x", 1500<<10) + `"}`
-	for _, attack := range []struct{ name, sends string }{
-		{"long headers that do not end", post + "X: " + strings.Repeat("x", 15<<10)},
-		{"many headers that do not end", post + manyLines.String()},
-		{"small bodies that do not end", post + "Content-Length: 65536\r\n\r\n{"},
-		{"bodies that stall", post + "Content-Length: 1900000\r\n\r\n" + strings.Repeat("x", 70<<10)},
-		{"large bodies without a signature", post + "Content-Length: 1900000\r\n\r\n" + strings.Repeat("x", 1900000)},
+	unsigned := post + "Content-Length: 1900000\r\n\r\n" + strings.Repeat("x", 1900000)
+	for _, attack := range []struct {
+		name  string
+		sends []string // each connection one of them
+	}{
+		{"long headers that do not end", []string{post + "X: " + strings.Repeat("x", 15<<10)}},
+		{"many headers that do not end", []string{post + manyLines.String()}},
+		{"small bodies that do not end", []string{post + "Content-Length: 65536\r\n\r\n{"}},
+		// A whole one each is more than this machine can send beside the other tests.
+		{"large bodies that stall, and one in twenty without a signature", append(slices.Repeat([]string{unsigned[:70<<10]}, 19), unsigned)},
 	} {
 		stop := s.attack(attack.sends)
-		for i := range 2 {
-			s.accept("github", "github", fmt.Sprint(attack.name, i), "push", "{}")
-			s.accept("other", "github", fmt.Sprint(attack.name, i), "push", large)
-		}
+		s.accept("github", "github", attack.name, "push", "{}")
+		s.accept("other", "github", attack.name, "push", large)
 		stop()
 		t.Logf("%s: %d MiB", attack.name, residentPeak(t, s.PID())>>20)
 	}
@@ -66,26 +69,31 @@ sources:
 	require.LessOrEqual(t, peak, documentedMemory(t))
 }
 
-// attack opens connections that send a text and then wait, from many addresses,
-// each again when it is closed. It returns once all of them have been opened.
-func (s *system) attack(sends string) (stop func()) {
+// attack opens connections that send one of the texts and then wait, from many
+// addresses, each again when it is closed. It returns once all of them have been
+// opened. Those that open again do so at a pace that leaves the processor to the
+// tests that run beside it.
+func (s *system) attack(sends []string) (stop func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
-	pace := rate.NewLimiter(2000, 100)
+	first, again := rate.NewLimiter(2000, 100), rate.NewLimiter(200, 1)
+	var texts [][]byte // which the connections share
+	for _, text := range sends {
+		texts = append(texts, []byte(text))
+	}
 	var opened, running sync.WaitGroup
 	opened.Add(attackers)
 	for i := range attackers {
 		running.Go(func() {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%200))}}
-			for first := true; pace.Wait(ctx) == nil; first = false {
+			opens := sync.OnceFunc(opened.Done)
+			for pace := first; pace.Wait(ctx) == nil; pace = again {
 				conn, err := d.DialContext(ctx, "tcp", s.address)
-				if first {
-					opened.Done()
-				}
+				opens()
 				if err != nil {
 					continue
 				}
 				breakOff := context.AfterFunc(ctx, func() { _ = conn.Close() })
-				_, _ = io.WriteString(conn, sends)
+				_, _ = conn.Write(texts[i%len(texts)])
 				_, _ = io.Copy(io.Discard, conn) // until the edge closes it
 				breakOff()
 				_ = conn.Close()
