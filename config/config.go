@@ -41,6 +41,7 @@ type Fixed struct {
 	Admin    string
 	Temporal Temporal
 	Store    Store
+	Journal  Journal
 	// Send is nil when absent: nothing is sent then.
 	Send *Send
 	// ParkFor is how long a run may stay parked before it closes as failed;
@@ -52,7 +53,7 @@ type Fixed struct {
 }
 
 // fixedKeys are the keys of the file that Fixed holds.
-var fixedKeys = []string{"listen", "admin", "temporal", "store", "send", "park_for", "app"} //nolint:gochecknoglobals // a constant list
+var fixedKeys = []string{"listen", "admin", "temporal", "store", "journal", "send", "park_for", "app"} //nolint:gochecknoglobals // a constant list
 
 // Live is the part of a Config that a reload replaces.
 type Live struct {
@@ -177,6 +178,19 @@ type Send struct {
 	Origin string
 }
 
+// Journal is the log on disk of the sources that say `journal: true`. Where the
+// store is a file, it is a file of its own beside it.
+type Journal struct {
+	// MaxSize is the most bytes that it takes; default 1 GiB. From nine tenths
+	// on, new events are refused.
+	MaxSize int64
+	// MaxAge is how old an event may be that is started; zero means two thirds
+	// of the namespace's retention.
+	MaxAge time.Duration
+	// InFlight is how many starts the drain has under way, at most; default 64.
+	InFlight int
+}
+
 // Source is one endpoint, POST /webhooks/{name}.
 type Source struct {
 	// Name is part of every Workflow Id: an event that arrives again after its
@@ -197,6 +211,9 @@ type Source struct {
 	// ReplayGuard makes the body's hash the id of an event whose own id is
 	// not signed; it is `replay_guard: body`.
 	ReplayGuard bool
+	// Journal has the source's events acknowledged from disk, and started at a
+	// rate that Temporal stands.
+	Journal bool
 	// Events are patterns of the event types that start a Workflow; empty
 	// means all.
 	Events []string
@@ -362,6 +379,7 @@ func defaults(dir string) *Config {
 			Listen:   "127.0.0.1:8080",
 			Temporal: Temporal{TaskQueue: "hookyard"},
 			Store:    Store{SQLite: within(dir, defaultStore)},
+			Journal:  Journal{MaxSize: 1 << 30, InFlight: 64},
 		},
 		Live: Live{
 			Retry: Retries{Default: Retry{

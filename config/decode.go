@@ -182,7 +182,8 @@ func (d *decoder) number(v value, want string) (float64, bool) {
 }
 
 // whole returns a whole number, at least 1 and at most what 32 bits hold.
-func (d *decoder) whole(v value, want string) (int, bool) {
+func (d *decoder) whole(v value) (int, bool) {
+	const want = "a whole number"
 	if v.node.Tag != "!!int" {
 		d.wrong(v, want)
 		return 0, false

@@ -30,6 +30,7 @@ func (d *decoder) config(v value) *Config {
 		{"providers", d.path(&c.Providers)},
 		{"temporal", d.temporal(&c.Temporal)},
 		{"store", d.store(&c.Store)},
+		{"journal", d.journal(&c.Journal)},
 		{"send", d.send(&c.Send)},
 		{"park_for", d.duration(&c.ParkFor)},
 		{"sources", d.sources(&c.Sources)},
@@ -135,6 +136,47 @@ func (d *decoder) store(to *Store) func(value) {
 	}
 }
 
+// minJournal leaves room for what the drain deletes and for the write-ahead log.
+const minJournal = 64 << 20
+
+func (d *decoder) journal(to *Journal) func(value) {
+	return func(v value) {
+		d.fields(v, []field{
+			{"max_size", func(v value) {
+				s, ok := d.text(v, "a size such as 1GiB")
+				if !ok {
+					return
+				}
+				n, err := parseSize(s)
+				switch {
+				case err != nil:
+					d.mistake(v, "want a size such as 1GiB (units: B, KB, KiB, MB, MiB, GB, GiB), found %s", quote(s))
+				case n < minJournal:
+					d.mistake(v, "want 64MiB or more, found %s", quote(s))
+				default:
+					to.MaxSize = n
+				}
+			}},
+			{"max_age", d.duration(&to.MaxAge)},
+			{"in_flight", func(v value) {
+				if n, ok := d.whole(v); ok {
+					to.InFlight = n
+				}
+			}},
+		})
+	}
+}
+
+func (d *decoder) bool(to *bool) func(value) {
+	return func(v value) {
+		if v.node.Tag != "!!bool" {
+			d.wrong(v, "true or false")
+			return
+		}
+		*to = strings.EqualFold(v.node.Value, "true")
+	}
+}
+
 func (d *decoder) versioning(to **Versioning) func(value) {
 	return func(v value) {
 		versioning := Versioning{Deployment: "hookyard"}
@@ -200,6 +242,7 @@ func (d *decoder) source(v value) Source {
 		{"options", d.options(&s.Options)},
 		{"split", d.split(&s.Whole)},
 		{"replay_guard", d.replayGuard(&s.ReplayGuard)},
+		{"journal", d.bool(&s.Journal)},
 		{"events", d.strings(&s.Events, `patterns such as "invoice.*"`, "leave it out to take every type")},
 		{"unhandled", d.unhandled(&s.Unhandled)},
 		{"forward", d.forward(&s.Forward)},
@@ -359,7 +402,7 @@ func (d *decoder) rate(to **Rate) func(value) {
 				}
 			}},
 			{"burst", func(v value) {
-				if n, ok := d.whole(v, "a whole number"); ok {
+				if n, ok := d.whole(v); ok {
 					r.Burst = n
 				}
 			}},
@@ -381,7 +424,7 @@ func (d *decoder) alertRefused(to **AlertRefused) func(value) {
 	return func(v value) {
 		var a AlertRefused
 		has := d.fields(v, []field{{"per_minute", func(v value) {
-			if n, ok := d.whole(v, "a whole number"); ok {
+			if n, ok := d.whole(v); ok {
 				a.PerMinute = n
 			}
 		}}})
@@ -562,7 +605,7 @@ func (d *decoder) attempts(to *int) func(value) {
 			d.mistake(v, "0 would retry forever, so that a run never parks and nobody hears of it; want 1 or more")
 			return
 		}
-		if n, ok := d.whole(v, "a whole number"); ok {
+		if n, ok := d.whole(v); ok {
 			*to = n
 		}
 	}

@@ -52,6 +52,10 @@ func parseSize(s string) (int64, error) {
 		unit = 1e6
 	case "MiB":
 		unit = 1 << 20
+	case "GB":
+		unit = 1e9
+	case "GiB":
+		unit = 1 << 30
 	default:
 		return 0, errors.New("no unit")
 	}
@@ -62,7 +66,7 @@ func parseSize(s string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return int64(min(n*unit, math.MaxInt32)), nil
+	return int64(min(n*unit, math.MaxInt64/2)), nil
 }
 
 // parsePrefix reads a CIDR, or one address as the CIDR that holds only it.

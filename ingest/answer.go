@@ -110,6 +110,7 @@ type outcome string
 const (
 	accepted  outcome = "accepted"  // stored now
 	duplicate outcome = "duplicate" // stored earlier
+	journaled outcome = "journaled" // on disk now, and started later
 	ignored   outcome = "ignored"   // the source does not want the event type
 	greeted   outcome = "handshake" // a handshake that was answered; it holds no event
 

@@ -179,6 +179,9 @@ func (s *Server) startOne(ctx context.Context, source *Source, ev event.Event, i
 	if !source.wants(ev.Type) {
 		return ignored, nil
 	}
+	if source.journal {
+		return s.append(ctx, source, ev, identity)
+	}
 	switch err := s.start(ctx, source, ev, identity); {
 	case err == nil:
 		return accepted, nil
@@ -194,7 +197,7 @@ func (s *Server) startOne(ctx context.Context, source *Source, ev event.Event, i
 // overall returns the outcome of a batch: accepted if any event is new, else
 // duplicate if any was stored earlier, else ignored.
 func overall(outcomes []outcome) outcome {
-	for _, o := range []outcome{accepted, duplicate} {
+	for _, o := range []outcome{accepted, journaled, duplicate} {
 		if slices.Contains(outcomes, o) {
 			return o
 		}

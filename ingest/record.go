@@ -51,7 +51,7 @@ func (s *Server) log(r *http.Request, level slog.Level, rec *record, more ...slo
 	if rec.workflowID != "" {
 		attributes = append(attributes, slog.String("event_id", rec.eventID), slog.String("event_type", rec.eventType), slog.String("workflow_id", rec.workflowID))
 	}
-	for _, o := range []outcome{accepted, duplicate, ignored, failed} {
+	for _, o := range []outcome{accepted, journaled, duplicate, ignored, failed} {
 		if rec.batch[o] > 0 {
 			attributes = append(attributes, slog.Int("events_"+string(o), rec.batch[o]))
 		}

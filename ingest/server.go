@@ -24,6 +24,8 @@ import (
 type Options struct {
 	Sources map[string]*Source
 	Starter Starter
+	// Journal takes the events of the sources that have one; nil where none has.
+	Journal Starter
 	Logger  *slog.Logger
 	// PublicURL is how providers reach this server, without a path
 	// ("https://hooks.example.com"). Schemes that sign the URL sign this
@@ -53,6 +55,7 @@ type Server struct {
 	snapshot    atomic.Pointer[snapshot]
 	connections atomic.Pointer[connections] // nil before Serve
 	starter     Starter
+	journal     Starter
 	pauses      *pauses
 	logger      *slog.Logger
 	peers       *peers
@@ -73,6 +76,7 @@ func New(o Options) *Server {
 		o.Meter = noop.NewMeterProvider().Meter("")
 	}
 	s := &Server{
+		journal:  o.Journal,
 		starter:  o.Starter,
 		pauses:   &pauses{lister: o.Pauses, logger: o.Logger},
 		logger:   o.Logger,

@@ -23,6 +23,7 @@ type Source struct {
 	Provider *provider.Receiver
 
 	name      string
+	journal   bool     // its events go to the journal
 	events    []string // patterns of the wanted types; empty for all
 	unhandled event.Unhandled
 	local     []string       // Activities, see event.Event.Local
@@ -114,6 +115,7 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 	return &Source{
 		Provider:  receiver,
 		name:      declared.Name,
+		journal:   declared.Journal,
 		events:    declared.Events,
 		unhandled: declared.Unhandled,
 		local:     cfg.RetriesOf(declared).Local(),

@@ -50,8 +50,10 @@ type WorkflowStarter struct {
 	TaskQueue string
 	// Eager hands the first Workflow Task straight to a worker of this process
 	// that uses the same Client, if there is one.
-	Eager  bool
-	Logger *slog.Logger
+	Eager bool
+	// Priority is the runs' in Temporal, from 1, the highest, to 5; 0 is 3.
+	Priority int
+	Logger   *slog.Logger
 }
 
 // Start implements Starter.
@@ -85,6 +87,7 @@ func (s *WorkflowStarter) options(ev event.Event) client.StartWorkflowOptions {
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		EnableEagerStart:                         s.Eager,
 		StaticSummary:                            summary(ev),
+		Priority:                                 temporal.Priority{PriorityKey: s.Priority},
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
 	}
 }

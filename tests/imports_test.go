@@ -38,7 +38,7 @@ func rules() []rule {
 
 	// The product: what is not a command, not the examples and not a test.
 	product := []string{
-		"config", "event", "ingest", "ingest/provider", "internal/command", "internal/eventrun", "internal/store", "internal/telemetry",
+		"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/command", "internal/eventrun", "internal/store", "internal/telemetry",
 		"internal/send/api", "internal/send/attempt", "internal/send/delivery", "internal/send/egress", "internal/send/endpoint", "internal/send/sign",
 		"internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/parking",
 	}
@@ -59,6 +59,10 @@ func rules() []rule {
 			folder: "ingest",
 			ours:   []string{"config", "event", "ingest/provider"},
 			why:    "the edge starts Workflows by name, so that adding one needs no redeploy of the edge",
+		}, {
+			folder: "ingest/journal",
+			ours:   []string{"event", "ingest", "internal/store"},
+			why:    "it stands in front of a start, whatever the config and Temporal are",
 		}, {
 			folder: "ingest/provider",
 			why:    "how a provider signs is a fact about the provider, whatever this program makes of its events",
@@ -111,7 +115,7 @@ func rules() []rule {
 			why:    "it stands in for Temporal where commands are tested",
 		}, {
 			folder: "internal/command",
-			ours:   []string{"config", "event", "ingest", "ingest/provider", "internal/send/egress", "internal/store", "internal/worker", "internal/worker/alert", "internal/worker/forward"},
+			ours:   []string{"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/send/egress", "internal/store", "internal/worker", "internal/worker/alert", "internal/worker/forward"},
 			why:    "every command stands on it, so it knows none of them",
 		}, {
 			folder: "internal/serve",

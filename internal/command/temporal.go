@@ -30,6 +30,15 @@ const (
 	defaultNamespace = "default"
 )
 
+// Retention returns for how long a namespace keeps closed runs.
+func Retention(ctx context.Context, c client.Client, namespace string) (time.Duration, error) {
+	described, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	if err != nil {
+		return 0, err
+	}
+	return described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(), nil
+}
+
 // DefaultRetention is how long `setup` has a namespace keep closed runs, and
 // with them the memory of which events were there.
 const DefaultRetention = 30 * 24 * time.Hour

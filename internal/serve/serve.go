@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/ingest/journal"
 	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/telemetry"
 	"github.com/hookyard/hookyard/internal/worker"
@@ -44,7 +46,7 @@ itself. SIGTERM drains: requests in flight finish, new ones are refused.
 
 SIGHUP has the config and its secrets read again, without a request refused. A
 file with mistakes changes nothing, and each of them is logged. listen, admin,
-temporal, store, send, park_for and app take a restart.
+temporal, store, send, journal, park_for and app take a restart.
 
 The admin address answers /healthz, /readyz, /metrics and /debug/pprof/. Traces
 go to the collector that OpenTelemetry's own variables name
@@ -137,7 +139,8 @@ type Service struct {
 	LookupEnv      func(name string) (value string, ok bool)
 	traceFile      string // "" for none
 	telemetry      *telemetry.Telemetry
-	current        *current // the embedded setting is the one of the start
+	journal        atomic.Pointer[journal.Journal] // nil for none
+	current        *current                        // the embedded setting is the one of the start
 	read           func() (*command.Setting, error)
 	reload         <-chan os.Signal // asks for read; nil for never
 }
@@ -210,12 +213,20 @@ func (s *Service) serveEdge(ctx context.Context, c client.Client, ready func()) 
 	if ready != nil {
 		ready()
 	}
-	edge := ingest.New(ingest.Options{
-		Starter: &ingest.WorkflowStarter{
-			Client: c, TaskQueue: s.Started.Temporal.TaskQueue, Logger: s.Logger,
-			// Temporal would hand such a first task to any build.
-			Eager: s.Worker && s.Started.Temporal.Versioning == nil,
-		},
+	starter := &ingest.WorkflowStarter{
+		Client: c, TaskQueue: s.Started.Temporal.TaskQueue, Logger: s.Logger,
+		// Temporal would hand such a first task to any build.
+		Eager: s.Worker && s.Started.Temporal.Versioning == nil,
+	}
+	var edge *ingest.Server
+	log, stopJournal, err := s.startJournal(ctx, c, starter, func(ctx context.Context, source string) (bool, error) { return edge.Hold(ctx, source) })
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer stopJournal()
+	edge = ingest.New(ingest.Options{
+		Starter:    starter,
+		Journal:    log,
 		Logger:     s.Logger,
 		Pauses:     c,
 		HandedOver: s.Home.HandedOver(),

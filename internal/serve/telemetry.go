@@ -45,6 +45,11 @@ func (s *Service) startAdmin(ctx context.Context, c client.Client) (stop func() 
 		if ctx.Err() != nil {
 			return errors.New("this process is stopping")
 		}
+		if command.Journals(s.Started.Config) && s.Edge {
+			// Its events are taken while Temporal is away, too. Those of a source
+			// without a journal are refused by the edge itself.
+			return s.journalReady()
+		}
 		return checkReady(probe, c, s.Temporal)
 	}
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -26,6 +26,8 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	if err != nil { // it repeats the DSN
 		return nil, errors.New("open the store: the PostgreSQL DSN cannot be read; want postgres://user:password@host:5432/database")
 	}
+	// What is committed survives a loss of power, whatever the server's default is.
+	config.RuntimeParams["synchronous_commit"] = "on"
 	db := stdlib.OpenDB(*config)
 	if o.Connections <= 0 {
 		o.Connections = defaultConnections

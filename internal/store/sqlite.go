@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,7 +20,7 @@ const lockPatience = time.Minute
 
 // openSQLite opens a file so that what is committed survives a loss of power:
 // the write-ahead log is synced before a commit returns.
-func openSQLite(ctx context.Context, path string) (*DB, error) {
+func openSQLite(ctx context.Context, path string, pragmas []string) (*DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
@@ -29,7 +30,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	db, err := sql.Open("sqlite", SQLiteDSN(path, url.Values{
 		// Writers of other processes wait for each other instead of failing.
-		"_pragma": {"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(1)"},
+		"_pragma": append(slices.Clone(pragmas), "busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(1)"),
 		// A transaction takes the write lock when it begins: to take it later
 		// would fail at once where another process holds it.
 		"_txlock": {"immediate"},

@@ -42,6 +42,9 @@ type Options struct {
 	// Postgres is a DSN: "postgres://user:password@host:5432/database" or
 	// keywords. No error repeats it.
 	Postgres string
+	// Pragmas are further ones of SQLite, such as "auto_vacuum(incremental)", in
+	// force before the file is made.
+	Pragmas []string
 	// Connections bounds the connections to PostgreSQL; default 10. SQLite has
 	// one connection, always.
 	Connections int
@@ -68,7 +71,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	case o.SQLite != "" && o.Postgres != "":
 		return nil, errors.New("open the store: both a SQLite file and a PostgreSQL DSN are set; keep one")
 	case o.SQLite != "":
-		return openSQLite(ctx, o.SQLite)
+		return openSQLite(ctx, o.SQLite, o.Pragmas)
 	case o.Postgres != "":
 		return openPostgres(ctx, o)
 	}

@@ -1,0 +1,352 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/internal/store"
+)
+
+// A batch is what one commit stores: all that wait, up to these bounds.
+const (
+	maxBatch      = 512
+	maxBatchBytes = 4 << 20
+)
+
+// appending is a record that somebody waits for.
+type appending struct {
+	record *Record
+	done   chan error // takes one
+}
+
+// reopenEvery is how long the writer waits before it tries to open the tables
+// again.
+const reopenEvery = time.Second
+
+// commitWithin bounds a commit. A disk that takes longer is as good as away, and
+// senders have gone.
+const commitWithin = 20 * time.Second
+
+// write opens the tables and commits batches until ctx ends. It alone opens and
+// closes them.
+func (j *Journal) write(ctx context.Context) {
+	defer j.stopAppending()
+	retry := time.NewTicker(reopenEvery)
+	defer retry.Stop()
+	vacuum := time.NewTicker(time.Second)
+	defer vacuum.Stop()
+	j.open(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case first := <-j.queue:
+			j.commit(ctx, j.batch(first))
+		case err := <-j.doubt:
+			j.reopen(ctx, err)
+		case <-retry.C:
+			if j.tables.Load() == nil {
+				j.open(ctx)
+			}
+		case <-vacuum.C:
+			j.giveBack(ctx)
+		}
+	}
+}
+
+// stopAppending answers those who still wait.
+func (j *Journal) stopAppending() {
+	close(j.closed)
+	for {
+		select {
+		case a := <-j.queue:
+			a.done <- ErrStopped
+		default:
+			return
+		}
+	}
+}
+
+// batch takes all that wait.
+func (j *Journal) batch(first *appending) []*appending {
+	batch := []*appending{first}
+	for bytes := first.record.size(); len(batch) < maxBatch && bytes < maxBatchBytes; {
+		select {
+		case next := <-j.queue:
+			batch = append(batch, next)
+			bytes += next.record.size()
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit stores a batch and answers those who wait for it.
+func (j *Journal) commit(ctx context.Context, batch []*appending) {
+	fresh, err := j.store(ctx, batch)
+	for i, a := range batch {
+		switch {
+		case err != nil:
+			a.done <- err
+		case fresh[i]:
+			a.done <- nil
+		default:
+			a.done <- ingest.ErrDuplicate
+		}
+	}
+}
+
+func (j *Journal) store(ctx context.Context, batch []*appending) ([]bool, error) {
+	t := j.tables.Load()
+	if t == nil {
+		return nil, fmt.Errorf("%w: %s", ErrNotOpen, j.why())
+	}
+	j.fill.refresh(ctx, t)
+	if j.fill.nearlyFull(j.o.MaxSize) {
+		return nil, ErrFull
+	}
+	records := make([]*Record, len(batch))
+	var bytes int64
+	for i, a := range batch {
+		records[i] = a.record
+		bytes += a.record.size()
+	}
+	// A commit that has begun is not broken off because this process ends.
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
+	defer cancel()
+	started := time.Now()
+	fresh, err := t.append(within, records)
+	j.metrics.appended(ctx, time.Since(started), len(batch), err)
+	if err != nil {
+		j.reopen(ctx, err)
+		return nil, fmt.Errorf("the event may or may not be in the journal: %w", store.Describe(err))
+	}
+	j.fill.add(bytes)
+	j.arrivals.add(records)
+	return fresh, nil
+}
+
+// reopen closes tables that an error has put into doubt, and opens them anew: a
+// handle that failed to sync is not to be trusted again.
+func (j *Journal) reopen(ctx context.Context, why error) {
+	t := j.tables.Swap(nil)
+	if t == nil {
+		return
+	}
+	j.o.Logger.Error("journal: an error of the disk or the database; events are refused until it is opened again", "err", store.Describe(why))
+	j.setStatus(store.Describe(why).Error())
+	if err := t.Close(); err != nil {
+		j.o.Logger.Warn("journal: it was not closed in order", "err", err)
+	}
+	j.open(ctx)
+}
+
+func (j *Journal) setStatus(text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.status = text
+}
+
+// open opens the tables and checks them. A file that is damaged is moved aside.
+func (j *Journal) open(ctx context.Context) {
+	t, err := j.trusted(ctx)
+	if j.o.SQLite != "" && (store.IsCorrupt(err) || errors.Is(err, errCorrupt)) {
+		aside, moved := moveAside(j.o.SQLite, j.o.Now())
+		if moved != nil {
+			err = errors.Join(err, moved)
+		} else {
+			j.metrics.damaged(ctx)
+			j.o.Logger.Error("journal: the file is damaged, and was moved aside whole; get its events back with `hookyard journal recover FILE`", "file", aside, "err", err)
+			t, err = j.trusted(ctx)
+		}
+	}
+	if err != nil {
+		if text := store.Describe(err).Error(); text != j.why() && ctx.Err() == nil {
+			j.o.Logger.Error("journal: it cannot be opened; events of its sources are refused meanwhile", "err", text)
+			j.setStatus(text)
+		}
+		return
+	}
+	j.setStatus("")
+	j.fill.reset()
+	j.fill.refresh(ctx, t)
+	j.tables.Store(t)
+	j.arrivals.all()
+}
+
+func (j *Journal) trusted(ctx context.Context) (*Tables, error) {
+	within, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	t, err := OpenTables(within, j.o.Place)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.trust(within); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// moveAside renames a damaged file and its write-ahead log, and returns the new
+// name.
+func moveAside(file string, now time.Time) (string, error) {
+	aside := file + ".damaged-" + now.UTC().Format("20060102T150405.000")
+	if err := os.Rename(file, aside); err != nil {
+		return "", fmt.Errorf("move the damaged file aside: %w", err)
+	}
+	if err := os.Rename(file+"-wal", aside+"-wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("move the damaged file's log aside: %w", err)
+	}
+	if err := os.Remove(file + "-shm"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("remove the damaged file's index: %w", err)
+	}
+	return aside, nil
+}
+
+// fill is how much of the journal's room is taken.
+type fill struct {
+	used    atomic.Int64
+	mu      sync.Mutex
+	measure time.Time // when used was last measured
+}
+
+// measureEvery is how often the room is measured: between, what is appended is
+// added.
+const measureEvery = 200 * time.Millisecond
+
+// nearlyFull reports whether nine tenths are taken. The rest is for the drain,
+// whose deletes need room too.
+func (f *fill) nearlyFull(maxSize int64) bool {
+	return maxSize > 0 && f.used.Load() >= maxSize/10*9
+}
+
+// add counts a record with what SQLite stores beside it.
+func (f *fill) add(bytes int64) { f.used.Add(bytes * 3 / 2) }
+
+func (f *fill) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.measure = time.Time{}
+}
+
+func (f *fill) refresh(ctx context.Context, t *Tables) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.measure) < measureEvery {
+		return
+	}
+	f.measure = time.Now()
+	if used, err := t.used(ctx); err == nil {
+		f.used.Store(used)
+	}
+}
+
+// used returns how many bytes the journal takes: of SQLite, without the pages
+// that are free for use again.
+func (t *Tables) used(ctx context.Context) (used int64, err error) {
+	if t.db.Dialect == store.Postgres {
+		err := t.db.QueryRowContext(ctx, "select coalesce(sum(size), 0) from journal").Scan(&used)
+		return used, err
+	}
+	pages, free, err := t.pages(ctx)
+	if err != nil {
+		return 0, err
+	}
+	used = (pages - free) * pageSize
+	if wal, err := os.Stat(t.file + "-wal"); err == nil {
+		used += wal.Size()
+	}
+	return used, nil
+}
+
+// pages returns the number of pages of the file, and of those without content.
+func (t *Tables) pages(ctx context.Context) (pages, free int64, err error) {
+	err = errors.Join(
+		t.db.QueryRowContext(ctx, "pragma page_count").Scan(&pages),
+		t.db.QueryRowContext(ctx, "pragma freelist_count").Scan(&free))
+	return pages, free, err
+}
+
+// How many free pages SQLite keeps for what comes next, and how many it gives
+// back to the disk at once, so that no append waits long.
+const (
+	keepFree   = (8 << 20) / pageSize
+	giveAtOnce = (2 << 20) / pageSize
+)
+
+// giveBack returns room to the disk that a backlog has left behind.
+func (j *Journal) giveBack(ctx context.Context) {
+	t := j.tables.Load()
+	if t == nil || t.db.Dialect == store.Postgres {
+		return
+	}
+	_, free, err := t.pages(ctx)
+	if err == nil && free > keepFree {
+		err = t.shrink(ctx, min(free-keepFree, giveAtOnce))
+	}
+	if err != nil && ctx.Err() == nil {
+		j.reopen(ctx, err)
+	}
+}
+
+// shrink gives pages back. The statement returns a row for each.
+func (t *Tables) shrink(ctx context.Context, pages int64) (err error) {
+	rows, err := t.db.QueryContext(ctx, fmt.Sprintf("pragma incremental_vacuum(%d)", pages))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+	}
+	return rows.Err()
+}
+
+// arrivals tells the drain which sources have records.
+type arrivals struct {
+	wake  chan struct{}
+	mu    sync.Mutex
+	names map[string]bool
+	any   bool // which ones is not known: list them
+}
+
+func (a *arrivals) add(records []*Record) {
+	a.mu.Lock()
+	for _, r := range records {
+		if !a.names[r.Source] {
+			a.names[r.Source] = true
+		}
+	}
+	a.mu.Unlock()
+	a.ring()
+}
+
+// all has the drain list the sources.
+func (a *arrivals) all() {
+	a.mu.Lock()
+	a.any = true
+	a.mu.Unlock()
+	a.ring()
+}
+
+func (a *arrivals) ring() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has arrived since the last call.
+func (a *arrivals) take() (names map[string]bool, list bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	names, list = a.names, a.any
+	a.names, a.any = map[string]bool{}, false
+	return names, list
+}

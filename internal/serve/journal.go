@@ -1,0 +1,71 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/ingest/journal"
+	"github.com/hookyard/hookyard/internal/command"
+)
+
+// backlogPriority is the priority in Temporal of events that have waited in the
+// journal. Those that have just come have 3.
+const backlogPriority = 4
+
+// startJournal starts the journal, or returns nil where no source has one and
+// none was left behind. Its drain ends with ctx; the journal takes events until
+// stop is called.
+func (s *Service) startJournal(ctx context.Context, c client.Client, starter *ingest.WorkflowStarter,
+	hold func(ctx context.Context, source string) (bool, error),
+) (taken ingest.Starter, stop func(), err error) {
+	place := command.JournalPlace(s.Started.Config)
+	if !command.Journals(s.Started.Config) {
+		if !exists(place.SQLite) {
+			return nil, func() {}, nil
+		}
+	}
+	backlog := *starter
+	backlog.Priority = backlogPriority
+	j, err := journal.New(journal.Options{
+		Place: place, MaxAge: s.Started.Journal.MaxAge, MaxInFlight: s.Started.Journal.InFlight,
+		Retention: func(ctx context.Context) (time.Duration, error) {
+			return command.Retention(ctx, c, s.Temporal.Namespace)
+		},
+		Live: starter, Backlog: &backlog, Hold: hold,
+		Logger: s.Logger, Meter: s.telemetry.Meter(),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	open, closeIt := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { j.Run(open, ctx) })
+	s.journal.Store(j)
+	return j, func() {
+		closeIt()
+		running.Wait()
+	}, nil
+}
+
+func exists(file string) bool {
+	if file == "" {
+		return false
+	}
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// journalReady returns what keeps the journal from taking events.
+func (s *Service) journalReady() error {
+	j := s.journal.Load()
+	if j == nil {
+		return errors.New("the edge is starting")
+	}
+	return j.Ready()
+}
