@@ -9,9 +9,9 @@ import (
 const bodyObject = "object"
 
 // ids compiles event.id and holds it to the laws of an id: no two events share
-// one, and each item of a list has its own. That the value of a single lookup
-// is one per event is for the file's writer to know. A composed id shows that
-// none of its parts is, so it has to hold a digest.
+// one, and each item of a list has its own. A program cannot know whether a value
+// names an event or a thing that several events are about, so an id holds a
+// digest, or its writer says where the provider documents it.
 func (c *compiler) ids(event EventSpec) []lookup {
 	if len(event.ID) == 0 {
 		c.problem("event", "event.id is missing: without it a redelivery cannot be told from a new event; want %s", lookupForms)
@@ -23,9 +23,9 @@ func (c *compiler) ids(event EventSpec) []lookup {
 		if ofItem {
 			digest = "item:sha256"
 		}
-		if len(l.parts) > 1 && !l.tells(ofItem) && event.Unique[l.text] == "" {
-			c.problem("event.id", "event.id: %q is composed of values that two events may share, and the second would be dropped as a redelivery; write %q, or say under event.unique where the provider documents that it is one per event",
-				l.text, l.text+"-{"+digest+"}")
+		if said, named := event.Unique[l.text]; !l.tells(ofItem) && said == "" && !named {
+			c.problem("event.id", "event.id: two events may have the same %q, and the second would be dropped as a redelivery; say where the provider documents that it is one per event: `unique: {%q: ...}`, or else write %q",
+				l.text, l.text, asPlaceholder(l.text)+"-{"+digest+"}")
 		}
 		if ofItem && !l.ofItem() {
 			c.problem("event.id", "event.id: %q is the same for every item of event.each, and only one of them would be kept; write %q",

@@ -23,7 +23,7 @@ func own(t testing.TB, text string) *provider.Provider {
 		text += "\nsignature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: \"{body}\"}\n"
 	}
 	if !strings.Contains(text, "\nevent:") {
-		text += "\nevent: {id: [json:id], type: [json:type]}\n"
+		text += "\nevent: {id: [json:id], unique: {json:id: a test}, type: [json:type]}\n"
 	}
 	var catalog provider.Catalog
 	require.Empty(t, catalog.Add(fstest.MapFS{"own.yaml": {Data: []byte(text)}}))
@@ -103,7 +103,7 @@ func TestSources(t *testing.T) {
 
 func TestBatch(t *testing.T) {
 	t.Parallel()
-	const sources = `id: [item:id, item:sha256], type: ["{json:kind}.{item:type}", item:type]`
+	const sources = `id: [item:id, item:sha256], unique: {item:id: a test}, type: ["{json:kind}.{item:type}", item:type]`
 	for _, tt := range []struct {
 		name, each, body string
 		want             []string // id, type and payload
@@ -244,13 +244,13 @@ func TestWindows(t *testing.T) {
 // TestReplayGuard sends a body again under another id.
 func TestReplayGuard(t *testing.T) {
 	t.Parallel()
-	const file = "event: {id: [header:X-Id]}"
+	const file = "event: {id: [header:X-Id], unique: {header:X-Id: a test}}"
 	require.True(t, own(t, file).UnsignedID())
 	for _, signed := range []string{
-		"event: {id: [json:id]}",
-		"event: {id: [header:X-Id]}\nsignature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: \"{id}{body}\"}",
-		"event: {id: [header:X-Id]}\nsignature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: \"{header:X-Id}{body}\"}",
-		"event: {id: [query:id]}\nsignature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: \"{url}{body}\"}",
+		"event: {id: [json:id], unique: {json:id: a test}}",
+		"event: {id: [header:X-Id], unique: {header:X-Id: a test}}\nsignature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: \"{id}{body}\"}",
+		"event: {id: [header:X-Id], unique: {header:X-Id: a test}}\nsignature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: \"{header:X-Id}{body}\"}",
+		"event: {id: [query:id], unique: {query:id: a test}}\nsignature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: \"{url}{body}\"}",
 	} {
 		require.False(t, own(t, signed).UnsignedID(), signed)
 	}
@@ -327,7 +327,7 @@ func TestSecretLater(t *testing.T) {
 func TestAliases(t *testing.T) {
 	t.Parallel()
 	catalog := &provider.Catalog{}
-	good := "name: own\naliases: [other, third]\ndocs: d\nsignature: {header: X, algorithm: token}\nevent: {id: [json:id]}\n"
+	good := "name: own\naliases: [other, third]\ndocs: d\nsignature: {header: X, algorithm: token}\nevent: {id: [json:id], unique: {json:id: a test}}\n"
 	require.Empty(t, catalog.Add(fstest.MapFS{"own.yaml": {Data: []byte(good)}}))
 	require.Empty(t, cmp.Diff([]string{"other", "own", "third"}, catalog.Names()))
 	p, _ := catalog.Lookup("third")
@@ -349,7 +349,7 @@ signature:
   algorithm: hmac-sha512
   encoding: base64
   content: "{timestamp}|{method}|{body}"
-event: {id: [json:meta.uid]}
+event: {id: [json:meta.uid], unique: {json:meta.uid: a test}}
 `, provider.Binding{})
 	d := provider.SampleDelivery("", []byte(`{"meta":{"uid":"u-1"}}`))
 	d.ReceivedAt = now

@@ -82,7 +82,7 @@ func FuzzIdentify(f *testing.F) {
 // FuzzFile looks for a provider file that panics, or that loads and then
 // takes an unsigned delivery.
 func FuzzFile(f *testing.F) {
-	f.Add([]byte("name: a\nsignature: {header: X, algorithm: hmac-sha256, encoding: hex, content: \"{body}\"}\nevent: {id: [json:id]}\n"))
+	f.Add([]byte("name: a\nsignature: {header: X, algorithm: hmac-sha256, encoding: hex, content: \"{body}\"}\nevent: {id: [json:id], unique: {json:id: a test}}\n"))
 	files, err := filepath.Glob("catalog/*.yaml")
 	require.NoError(f, err)
 	for _, file := range files {

@@ -228,7 +228,7 @@ signature:
   algorithm: hmac-sha256
   encoding: hex
   content: "{body}"
-event: {id: [json:id], type: [json:type]}
+event: {id: [json:id], unique: {json:id: a test}, type: [json:type]}
 `
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"unknown key", "docs:", "dox:", `acme.yaml:2: unknown key "dox"; known: alias_retries, aliases, body, configurable, docs, event,`},
@@ -270,12 +270,13 @@ event: {id: [json:id], type: [json:type]}
 		{"unsigned, as is known", "event: {", "event: {unsigned_id: true, ", `acme.yaml:8: event.unsigned_id is for schemes written in Go`},
 		{"a bad tolerance", "event:", "  timestamp: {from: header:X, tolerance: never}\nevent:", `"never" is not a duration`},
 		{"a handshake asks an unknown option", "event:", "handshakes: [{method: GET, require: {query:a: \"{option:b}\"}}]\nevent:", `there is no option "b"`},
-		{"an id that things share", "[json:id]", `["{json:id}-{json:type}"]`, `acme.yaml:8: event.id: "{json:id}-{json:type}" is composed of values that two events may share, and the second would be dropped as a redelivery; write "{json:id}-{json:type}-{body:sha256}", or say under event.unique`},
+		{"an id that things share", "[json:id]", `["{json:id}-{json:type}"]`, "acme.yaml:8: event.id: two events may have the same \"{json:id}-{json:type}\", and the second would be dropped as a redelivery; say where the provider documents that it is one per event: `unique: {\"{json:id}-{json:type}\": ...}`, or else write \"{json:id}-{json:type}-{body:sha256}\""},
+		{"an id that nobody vouches for", ", unique: {json:id: a test}", "", "acme.yaml:8: event.id: two events may have the same \"json:id\", and the second would be dropped as a redelivery; say where the provider documents that it is one per event: `unique: {\"json:id\": ...}`, or else write \"{json:id}-{body:sha256}\""},
 		{"a digest of the list for its items", "{id: [json:id]", `{each: json:events, id: ["{item:id}-{body:sha256}"]`, `write "{item:id}-{body:sha256}-{item:sha256}"`},
 		{"an id of the list for its items", "{id: [json:id]", "{each: json:events, id: [json:id]", `acme.yaml:8: event.id: "json:id" is the same for every item of event.each, and only one of them would be kept; write "{json:id}-{item:sha256}"`},
 		{"a header for its items", "{id: [json:id]", "{each: json:events, id: [item:id, header:X]", `"header:X" is the same for every item`},
-		{"unique, and no reason", "event: {", `event: {unique: {json:id: ""}, `, `acme.yaml:8: event.unique: "json:id" has no text`},
-		{"unique, and no id", "event: {", `event: {unique: {json:other: docs}, `, `acme.yaml:8: event.unique: "json:other" is not among event.id`},
+		{"unique, and no reason", "json:id: a test", `json:id: ""`, `acme.yaml:8: event.unique: "json:id" has no text`},
+		{"unique, and no id", "json:id: a test", `json:id: a test, json:other: docs`, `acme.yaml:8: event.unique: "json:other" is not among event.id`},
 		{"split, and no list", "event: {", `event: {split: [a], `, `acme.yaml:8: event.each_when and event.split need event.each`},
 		{"an oracle", "event:", "handshakes: [{method: GET, answer: {body: \"{hmac-sha256-hex:query:t}\"}}]\nevent:", `acme.yaml:8: handshake 1 computes an HMAC of "query:t" for whoever asks, under the key that signs deliveries, so that anyone could sign one; write ` + "`signed: true`, or `body: object`"},
 		{"an oracle of any object", "event:", "body: object\nhandshakes: [{method: GET, answer: {body: \"{hmac-sha256-hex:query:t}\"}}]\nevent:", `handshake 1 computes an HMAC`},
@@ -321,7 +322,7 @@ func TestConfigured(t *testing.T) {
 	}
 	parts := map[string]*yaml.Node{
 		"signature": node("\n\nheader: X-Acme\nprefix: v1-\nalgorithm: hmac-sha512\nencoding: base64"),
-		"event":     node(`{id: [header:X-Id], type: ["{header:X-Kind}.{json:verb}"]}`),
+		"event":     node(`{id: [header:X-Id], unique: {header:X-Id: a test}, type: ["{header:X-Kind}.{json:verb}"]}`),
 		"secret":    node(`{encoding: hex}`),
 	}
 	p, problems := lookup(t, "hmac").Configured("hookyard.yaml", parts)

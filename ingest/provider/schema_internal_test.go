@@ -244,7 +244,7 @@ func TestSchemaTakesCatalog(t *testing.T) {
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
 	compiled := compiledSchema(t)
-	const good = `{name: acme, signature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: "{body}"}, event: {id: [json:id]}}`
+	const good = `{name: acme, signature: {header: X-Sig, algorithm: hmac-sha256, encoding: hex, content: "{body}"}, event: {id: [json:id], unique: {json:id: a test}}}`
 	require.NoError(t, compiled.Validate(asJSON(t, []byte(good))))
 	for _, change := range [][2]string{
 		{"name: acme, ", ""},
@@ -252,7 +252,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"signature", "signatur"},
 		{"hmac-sha256", "hmac-sha3"},
 		{"encoding: hex", "encoding: hexa"},
-		{"{id: [json:id]}", "{}"},
+		{"{id: [json:id], unique: {json:id: a test}}", "{}"},
 		{"[json:id]", "json:id"},
 		{"event:", "retries: {for: 72}, event:"},
 		{"event:", "success: {status: 410}, event:"},

@@ -136,7 +136,10 @@ func (b *block) ownScheme() {
 	b.line("      content: \"{body}\"", "what is signed; {timestamp}, {id}, {url}, {header:NAME} as well")
 	b.line("      # timestamp: {from: header:X-Timestamp, unit: s, tolerance: 5m}", "")
 	b.line("    # secret: {encoding: base64, prefix: whsec_}", "how the secret becomes a key")
-	b.line("    event: {id: [json:id], type: [json:type]}", "the id is one per event, the same in a redelivery")
+	b.line("    event:", "")
+	b.line("      id: [json:id]", "one per event, and the same in a redelivery")
+	b.line("      unique: {\"json:id\": the page that says so}", "or, where none does: id: [\"{json:id}-{body:sha256}\"]")
+	b.line("      type: [json:type]", "")
 	b.line("    # retries: {for: 72h, acknowledge_within: 10s}", "how long your sender tries")
 }
 
