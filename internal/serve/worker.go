@@ -73,7 +73,7 @@ func (w *liveWorker) register(to sdkworker.Worker) {
 	to.RegisterActivity(&worker.Pauses{Client: w.client})
 	if w.sending != nil {
 		delivery.Register(to)
-		to.RegisterActivityWithOptions(w.sending.activities, activity.RegisterOptions{SkipInvalidStructFunctions: true})
+		to.RegisterActivity(w.sending.activities)
 	}
 	to.RegisterDynamicActivity(worker.Unregistered(w.app.ActivityNames()), activity.DynamicRegisterOptions{})
 }

@@ -78,6 +78,9 @@ type Endpoint struct {
 	State State
 	// Why is the reason for the state, in a sentence.
 	Why string
+	// Told is the state that people were told of last; Active for one that
+	// nobody was told of.
+	Told State
 	// VerifiedAt is when it last proved that it wants what is sent; zero for
 	// never.
 	VerifiedAt time.Time
