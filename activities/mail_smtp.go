@@ -152,7 +152,7 @@ func (s smtpServer) deliver(ctx context.Context, _ string, message *gomail.Msg) 
 		return nil
 	}
 	said := printable(err.Error(), 512)
-	if errors.Is(sending.Err(), context.DeadlineExceeded) {
+	if end, bounded := sending.Deadline(); bounded && !time.Now().Before(end) {
 		said = "it did not finish in time: " + said
 	}
 	text := fmt.Sprintf("mail server %s: %s", client.ServerAddr(), said)
