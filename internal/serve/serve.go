@@ -225,10 +225,14 @@ func (s *Service) serveEdge(ctx context.Context, c client.Client, ready func()) 
 	}
 	defer stopJournal()
 	edge = ingest.New(ingest.Options{
-		Starter:    starter,
-		Journal:    log,
-		Logger:     s.Logger,
-		Pauses:     c,
+		Starter: starter,
+		Journal: log,
+		Logger:  s.Logger,
+		Pauses:  c,
+		Check: func(ctx context.Context) error {
+			_, err := c.CheckHealth(ctx, nil)
+			return err
+		},
 		HandedOver: s.Home.HandedOver(),
 		Meter:      s.telemetry.Meter(),
 		Trace:      s.telemetry.HTTP,
