@@ -72,7 +72,7 @@ func edge(t testing.TB, text string, starter ingest.Starter) (http.Handler, map[
 	require.Empty(t, mistakes)
 	var log bytes.Buffer
 	return ingest.New(ingest.Options{
-		Sources: sources, Starter: starter, PublicURL: cfg.PublicURL, TrustedProxies: cfg.TrustedProxies,
+		Sources: sources, Starter: starter, Journal: starter, PublicURL: cfg.PublicURL, TrustedProxies: cfg.TrustedProxies,
 		Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return clock },
 		HandedOver: t.TempDir(),
 	}).Handler(), sources, &log

@@ -162,3 +162,15 @@ func TestReadBody(t *testing.T) {
 		})
 	}
 }
+
+// TestJournalOfAReload: a source whose journal came with a reload, to a process
+// without one, is refused until a restart; the journal is not left out in silence.
+func TestJournalOfAReload(t *testing.T) {
+	t.Parallel()
+	s := New(Options{Starter: broken{}, Logger: slog.New(slog.DiscardHandler)})
+	_, err := s.append(t.Context(), &Source{Provider: receiver(t, "stripe"), journal: true}, event.Event{ReceivedAt: time.Now()}, provider.Identity{})
+	var refused *refusal
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, notStored, refused.reason)
+	require.ErrorContains(t, err, "restart it")
+}
