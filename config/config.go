@@ -44,6 +44,8 @@ type Fixed struct {
 	Journal  Journal
 	// Send is nil when absent: nothing is sent then.
 	Send *Send
+	// PayloadStore is nil when absent: all payloads are then in histories.
+	PayloadStore *PayloadStore
 	// ParkFor is how long a run may stay parked before it closes as failed;
 	// zero means as long as it takes.
 	ParkFor time.Duration
@@ -53,7 +55,7 @@ type Fixed struct {
 }
 
 // fixedKeys are the keys of the file that Fixed holds.
-var fixedKeys = []string{"listen", "admin", "temporal", "store", "journal", "send", "park_for", "app"} //nolint:gochecknoglobals // a constant list
+var fixedKeys = []string{"listen", "admin", "temporal", "payload_store", "store", "journal", "send", "park_for", "app"} //nolint:gochecknoglobals // a constant list
 
 // Live is the part of a Config that a reload replaces.
 type Live struct {
@@ -73,6 +75,8 @@ type Live struct {
 	Retry  Retries
 	Alerts Alerts
 	Log    Log
+	// Encryption is off when it has no keys.
+	Encryption Encryption
 }
 
 // FixedChanges names the keys whose text differs between two files although a
@@ -144,6 +148,25 @@ type Store struct {
 	// Key encrypts the secrets in the store; zero when absent. Whether it is a
 	// key is not checked.
 	Key Secret
+}
+
+// PayloadStore is where large payloads are kept outside of Temporal.
+type PayloadStore struct {
+	// Folder is a path, created where it is missing; empty where URL is set.
+	Folder string
+	// URL names a bucket, as gocloud.dev/blob has it: s3://, gs:// or
+	// azblob://. It holds no credentials.
+	URL string
+	// Over is the size, in bytes, from which on payloads go to the store;
+	// default 256 KiB.
+	Over int64
+}
+
+// Encryption is how payloads are encrypted before they leave this process.
+type Encryption struct {
+	// Keys are 32 bytes in base64 each. The first one encrypts, all of them
+	// decrypt. Whether they are keys is not checked.
+	Keys []Secret
 }
 
 // Send is the sending side: an API to register endpoints at and to publish with.
@@ -365,9 +388,14 @@ const (
 	AdminOff     = "off"
 )
 
-// MaxBodyLimit is the largest MaxBody, 1.9 MiB: Temporal stores at most 2 MiB
-// a payload, and the rest is room for what travels with it.
-const MaxBodyLimit = 19 << 20 / 10
+const (
+	// MaxBodyLimit is the largest MaxBody, 32 MiB.
+	MaxBodyLimit = 32 << 20
+	// MaxInHistory is the largest payload that goes without a PayloadStore, 1.9
+	// MiB: Temporal stores at most 2 MiB a payload, and the rest is room for
+	// what travels with it.
+	MaxInHistory = 19 << 20 / 10
+)
 
 // defaultStore is the file of a store that the config says nothing of.
 const defaultStore = "hookyard.db"

@@ -77,6 +77,38 @@ func Parse(name string, data []byte, opts Options) (*Config, error) {
 	return c, d.mistakes.Err()
 }
 
+// Payloads is what of a file says how payloads leave a process.
+type Payloads struct {
+	Encryption Encryption
+	Store      *PayloadStore // nil when absent
+}
+
+// LoadPayloads reads that part of a file alone. Mistakes and missing secrets in
+// the rest do not matter: who repairs runs needs none of it.
+func LoadPayloads(path string, opts Options) (Payloads, error) {
+	opts = opts.withDefaults()
+	data, err := opts.ReadFile(path)
+	if err != nil {
+		return Payloads{}, fmt.Errorf("read config %q: %w", path, cause(err))
+	}
+	root, bad := parseYAML(data)
+	if bad != nil {
+		return Payloads{}, Mistakes{{File: path, Line: bad.Line, Text: bad.Text}}
+	}
+	d := &decoder{file: path, dir: filepath.Dir(path), opts: opts}
+	d.simplify(nil, root)
+	d.mistakes = nil // of the whole file
+	var p Payloads
+	for key, read := range map[string]func(value){
+		"encryption": d.encryption(&p.Encryption), "payload_store": d.payloadStore(&p.Store),
+	} {
+		if node := valueOf(root, key); node != nil {
+			read(value{keys: []string{key}, line: node.Line, node: node})
+		}
+	}
+	return p, d.mistakes.Err()
+}
+
 // What a file may cost to read: its size bounds the time, and its depth the
 // stack, as the YAML parser and this package walk values by recursion.
 const (

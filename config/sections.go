@@ -1,9 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,6 +39,8 @@ func (d *decoder) config(v value) *Config {
 		{"retry", d.retry(&c.Retry)},
 		{"alerts", d.alerts(&c.Alerts)},
 		{"log", d.log(&c.Log)},
+		{"encryption", d.encryption(&c.Encryption)},
+		{"payload_store", d.payloadStore(&c.PayloadStore)},
 		{"app", d.app(&c.App)},
 	})
 	if _, ok := has["sources"]; has != nil && !ok {
@@ -174,6 +178,63 @@ func (d *decoder) bool(to *bool) func(value) {
 			return
 		}
 		*to = strings.EqualFold(v.node.Value, "true")
+	}
+}
+
+func (d *decoder) encryption(to *Encryption) func(value) {
+	return func(v value) {
+		has := d.fields(v, []field{{"keys", d.secrets(&to.Keys, "leave encryption out to turn it off")}})
+		if _, ok := has["keys"]; has != nil && !ok {
+			d.mistake(v, "no keys; add keys: [env:NAME] with a key that `hookyard keygen` makes")
+		}
+	}
+}
+
+func (d *decoder) payloadStore(to **PayloadStore) func(value) {
+	return func(v value) {
+		s := PayloadStore{Over: 256 << 10}
+		has := d.fields(v, []field{
+			{"folder", d.path(&s.Folder)},
+			{"url", d.bucket(&s.URL)},
+			{"over", d.size(&s.Over, leastStored, MaxInHistory, "as the rest stays in histories, where Temporal takes 2 MiB a payload")},
+		})
+		if has == nil {
+			return
+		}
+		_, folder := has["folder"]
+		_, bucket := has["url"]
+		switch {
+		case folder && bucket:
+			d.mistake(v, "has both folder and url; keep one")
+		case !folder && !bucket:
+			d.mistake(v, "no folder and no url; add url: s3://BUCKET, or folder: PATH where one machine runs everything")
+		}
+		*to = &s
+	}
+}
+
+// leastStored is the smallest threshold. What lists of runs show, and what is
+// signed into a run's details, is smaller and stays in Temporal.
+const leastStored = 64 << 10
+
+// bucket reads the URL of a bucket. A user or password in it would be a secret
+// in the file.
+func (d *decoder) bucket(to *string) func(value) {
+	return func(v value) {
+		const want = "s3://BUCKET, gs://BUCKET or azblob://CONTAINER"
+		s, ok := d.text(v, want)
+		if !ok {
+			return
+		}
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Scheme == "" || u.Host == "":
+			d.mistake(v, "want %s, found another text", want)
+		case u.User != nil:
+			d.mistake(v, "holds a user; give credentials in the environment, as the vendor's own tools take them")
+		default:
+			*to = s
+		}
 	}
 }
 
@@ -439,6 +500,11 @@ func (d *decoder) alertRefused(to **AlertRefused) func(value) {
 }
 
 func (d *decoder) maxBody(to *int64) func(value) {
+	return d.size(to, 1, MaxBodyLimit, "as an edge holds whole bodies in memory")
+}
+
+// size reads a number of bytes.
+func (d *decoder) size(to *int64, least, most int64, why string) func(value) {
 	return func(v value) {
 		s, ok := d.text(v, "a size such as 1MiB")
 		if !ok {
@@ -448,13 +514,27 @@ func (d *decoder) maxBody(to *int64) func(value) {
 		switch {
 		case err != nil:
 			d.mistake(v, "want a size such as 1MiB (units: B, KB, KiB, MB, MiB), found %s", quote(s))
-		case n < 1:
-			d.mistake(v, "want 1B or more, found %s", quote(s))
-		case n > MaxBodyLimit:
-			d.mistake(v, "want at most 1.9MiB, as Temporal stores 2 MiB a payload; found %s", quote(s))
+		case n < least:
+			d.mistake(v, "want %s or more, found %s", sizeText(least), quote(s))
+		case n > most:
+			d.mistake(v, "want at most %s, %s; found %s", sizeText(most), why, quote(s))
 		default:
 			*to = n
 		}
+	}
+}
+
+// sizeText writes a limit as a file does.
+func sizeText(n int64) string {
+	switch {
+	case n%(1<<20) == 0:
+		return fmt.Sprintf("%dMiB", n>>20)
+	case n > 1<<20:
+		return fmt.Sprintf("%.1fMiB", float64(n)/(1<<20))
+	case n%(1<<10) == 0:
+		return fmt.Sprintf("%dKiB", n>>10)
+	default:
+		return fmt.Sprintf("%dB", n)
 	}
 }
 

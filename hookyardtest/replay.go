@@ -2,6 +2,7 @@ package hookyardtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -27,6 +28,11 @@ import (
 // first. Its value is the run's Workflow Id.
 const RecordVariable = "HOOKYARD_RECORD"
 
+// ConfigVariable is the environment variable with the path of the config file,
+// whose encryption and payload_store a recording needs; without them it needs
+// none.
+const ConfigVariable = "HOOKYARD_CONFIG"
+
 // Replay runs today's Workflows over the histories of earlier runs: each *.json
 // file in the folder is a test of its own. One that fails names a run that
 // would be stuck after a deploy: make the change with workflow.GetVersion.
@@ -39,7 +45,8 @@ const RecordVariable = "HOOKYARD_RECORD"
 // It is read from the Temporal that the variables and profile of Temporal's own
 // tools name; the default is that of `dev`, 127.0.0.1:7233. The file is named
 // for the Workflow Id. One that is there already is not written again: that
-// older histories replay is what they are for. It holds the payload of the event.
+// older histories replay is what they are for. It holds the payload of the event,
+// decrypted: set HOOKYARD_CONFIG to a config with encryption or a payload_store.
 func Replay(t *testing.T, app hookyard.App, folder string) {
 	t.Helper()
 	if id := os.Getenv(RecordVariable); id != "" {
@@ -98,8 +105,17 @@ func record(ctx context.Context, id, folder string) (file string, err error) {
 	if _, err := os.Stat(file); err == nil { //nolint:gosec // the test names the folder, and the name has no slash
 		return "", fmt.Errorf("%s is there already; remove it, or send another event", file)
 	}
-	options, err := command.ClientOptions(command.Env{Vars: os.Environ()}, slog.New(slog.DiscardHandler))
+	env := command.Env{Vars: os.Environ()}
+	options, err := command.ClientOptions(env, slog.New(slog.DiscardHandler))
 	if err != nil {
+		return "", err
+	}
+	payloads, err := command.FindPayloads(ctx, os.Getenv(ConfigVariable), env)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, payloads.Close()) }()
+	if err := payloads.Wire(&options); err != nil {
 		return "", err
 	}
 	c, err := client.DialContext(ctx, options)

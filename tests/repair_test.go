@@ -22,11 +22,23 @@ func (s *system) fails(args ...string) string {
 	return p.Output.String()
 }
 
-// TestRepairCommands is an operator's day at the command line.
+// TestRepairCommands is an operator's day at the command line, with payloads in
+// clear and encrypted.
 func TestRepairCommands(t *testing.T) {
 	t.Parallel()
-	s := startSystem(t, startTemporal(t, ""), mailedSource)
-	require.Contains(t, s.run("parked"), "No run is parked.")
+	for name, yaml := range map[string]string{"plain": mailedSource, "encrypted": mailedSource + encryption} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repairByCommands(t, startSystem(t, startTemporal(t, ""), yaml))
+		})
+	}
+}
+
+func repairByCommands(t *testing.T, s *system) {
+	config := []string{"--config", s.config()}
+	run := func(args ...string) string { return s.run(append(args, config...)...) }
+	fails := func(args ...string) string { return s.fails(append(args, config...)...) }
+	require.Contains(t, run("parked"), "No run is parked.")
 	for _, id := range []string{"evt_resume", "evt_resolve", "evt_discard", "evt_reset"} {
 		s.accept("stripe", "stripe", id, "", invoicePaid)
 		s.parked("stripe:" + id)
@@ -34,37 +46,37 @@ func TestRepairCommands(t *testing.T) {
 	s.accept("stripe", "stripe", "evt_amend", "", `{"id":"","type":"invoice.paid","data":{"object":{"id":"in_1","amount_paid":"49.00","currency":"eur"}}}`)
 	s.parked("stripe:evt_amend")
 
-	table := s.run("parked", "--source", "stripe")
+	table := run("parked", "--source", "stripe")
 	require.Equal(t, 6, strings.Count(table, "\n"), "a head and five runs:\n%s", table)
 	require.Contains(t, table, "SendReceipt")
 	require.Contains(t, table, "exhausted")
-	require.Equal(t, 1, strings.Count(s.run("parked", "--reason", "undecodable", "--json"), "\n"))
-	require.Contains(t, s.run("parked", "--source", "nobody"), "No run is parked.")
-	shown := s.run("parked", "show", "stripe:evt_resume")
+	require.Equal(t, 1, strings.Count(run("parked", "--reason", "undecodable", "--json"), "\n"))
+	require.Contains(t, run("parked", "--source", "nobody"), "No run is parked.")
+	shown := run("parked", "show", "stripe:evt_resume")
 	require.Contains(t, shown, "connection refused")
 	require.Contains(t, shown, "ada@example.com", "the payload")
 
-	s.run("resolve", "stripe:evt_resolve", "--why", "sent by hand", "--by", "ada")
+	run("resolve", "stripe:evt_resolve", "--why", "sent by hand", "--by", "ada")
 	s.completed("stripe:evt_resolve")
-	s.run("discard", "stripe:evt_discard", "--why", "a test order", "--by", "ada")
+	run("discard", "stripe:evt_discard", "--why", "a test order", "--by", "ada")
 	harness.Eventually(t, "it is closed as failed", func() bool {
 		return s.statusOf("stripe:evt_discard") == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
 	})
-	require.Contains(t, s.fails("amend", "stripe:evt_amend", "--set", `data.object.amount_paid="50"`), "does not fit")
-	s.run("amend", "stripe:evt_amend", "--set", "data.object.amount_paid=4900", "--by", "ada", "--why", "a number")
+	require.Contains(t, fails("amend", "stripe:evt_amend", "--set", `data.object.amount_paid="50"`), "does not fit")
+	run("amend", "stripe:evt_amend", "--set", "data.object.amount_paid=4900", "--by", "ada", "--why", "a number")
 	s.completed("stripe:evt_amend")
 
 	taken := peers.NewMailServerAt(t, s.smtp, nil)
-	s.run("resume", "stripe:evt_resume", "--by", "ada", "--why", "the mail server is back")
+	run("resume", "stripe:evt_resume", "--by", "ada", "--why", "the mail server is back")
 	s.completed("stripe:evt_resume")
-	s.run("reset", "stripe:evt_reset", "--step", "SendReceipt", "--why", "to try it")
+	run("reset", "stripe:evt_reset", "--step", "SendReceipt", "--why", "to try it")
 	s.completed("stripe:evt_reset")
 	require.Len(t, taken.Mails(), 2)
 	require.Len(t, s.payments(), 5, "each was recorded once")
 
-	require.Contains(t, s.fails("resume", "stripe:evt_resume"), "stripe:evt_resume")
-	require.Contains(t, s.fails("resume", "stripe:nobody"), "stripe:nobody")
-	harness.Eventually(t, "nothing is parked", func() bool { return strings.Contains(s.run("parked"), "No run is parked.") })
+	require.Contains(t, fails("resume", "stripe:evt_resume"), "stripe:evt_resume")
+	require.Contains(t, fails("resume", "stripe:nobody"), "stripe:nobody")
+	harness.Eventually(t, "nothing is parked", func() bool { return strings.Contains(run("parked"), "No run is parked.") })
 }
 
 // TestBulkResume repairs 200 runs, is interrupted, and is run again.

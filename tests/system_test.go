@@ -61,6 +61,9 @@ func newSystem(t *testing.T, temporal *harness.TestTemporal, yaml string) *syste
 	}
 	require.NoError(t, os.WriteFile(s.config(), []byte(text), 0o600))
 	s.run("setup")
+	if strings.Contains(yaml, "encryption:") || strings.Contains(yaml, "payload_store:") {
+		s.client = s.privateClient(encryptionKey)
+	}
 	return s
 }
 
@@ -74,7 +77,7 @@ func startSystem(t *testing.T, temporal *harness.TestTemporal, yaml string, args
 func (s *system) config() string { return filepath.Join(s.dir, "hookyard.yaml") }
 
 func (s *system) vars() []string {
-	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.Address, "SECRET=" + secret, "SEND_KEY=" + sendKey, "STORE_KEY=" + storeKey,
+	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.Address, "SECRET=" + secret, "SEND_KEY=" + sendKey, "STORE_KEY=" + storeKey, "ENCRYPTION_KEY=" + encryptionKey, "NEXT_KEY=" + nextKey,
 		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES"), "SMTP=smtp://" + s.smtp + "?tls=none", "ALERT=" + cmp.Or(s.alert, "logger://")}
 }
 

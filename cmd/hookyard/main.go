@@ -3,6 +3,8 @@
 package main
 
 import (
+	_ "gocloud.dev/blob/s3blob" // payload_store: {url: "s3://…"}; gcsblob and azureblob are added alike
+
 	"github.com/hookyard/hookyard"
 	"github.com/hookyard/hookyard/activities"
 	"github.com/hookyard/hookyard/workflows"

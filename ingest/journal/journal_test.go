@@ -164,16 +164,10 @@ func TestManyAppendAtOnce(t *testing.T) {
 	wait.Wait()
 	require.Equal(t, 32*40, stored+duplicates)
 	require.Eventually(t, func() bool { return len(starts.ids()) == 8*40 }, time.Minute, 5*time.Millisecond)
-	// An id that came again after it was drained is in the journal once more.
-	require.Eventually(t, func() bool {
-		left := int64(0)
-		for _, d := range depth(t, file) {
-			left += d.Records
-		}
-		return left == 0
-	}, time.Minute, 20*time.Millisecond)
 	stop()
-	require.Len(t, starts.ids(), 8*40, "each of them once")
+	for _, d := range depth(t, file) {
+		require.Zero(t, d.Records)
+	}
 }
 
 func TestWhatCannotStartIsSetAside(t *testing.T) {

@@ -21,6 +21,9 @@ type Env struct {
 	Vars           []string // "NAME=value"
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Config is the file that --config names, for commands that read nothing
+	// but its encryption and payload_store; nil or "" where it names none.
+	Config *string
 	// Hangups delivers, until stop is called, when somebody wants the config
 	// to be read again; nil where nobody can.
 	Hangups func() (asked <-chan os.Signal, stop func())

@@ -74,6 +74,10 @@ func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes,
 	mistakes = append(mistakes, checkRetry(cfg, env.App.ActivityNames())...)
 	mistakes = append(mistakes, checkForward(cfg)...)
 	mistakes = append(mistakes, checkAlerts(cfg)...)
+	mistakes = append(mistakes, checkPayloads(cfg, func(name string) bool {
+		p, ok := catalog.Lookup(name)
+		return ok && p.Batches()
+	})...)
 	mistakes = append(mistakes, checkStore(cfg, skipSecrets)...)
 	mistakes = append(mistakes, checkSend(cfg, skipSecrets)...)
 	return &Setting{cfg, catalog, sources}, mistakes, nil

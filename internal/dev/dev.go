@@ -111,6 +111,13 @@ func dev(ctx context.Context, env command.Env, o devOptions) error {
 	if err != nil {
 		return err
 	}
+	payloads, err := command.OpenPayloads(ctx, command.PayloadsOf(set.Config))
+	if err != nil {
+		return err
+	}
+	if err := payloads.Wire(&options); err != nil {
+		return err
+	}
 	server := &temporalProcess{options: options, builder: builder, home: home, dev: o, output: env.Stderr}
 	if err := server.start(ctx); err != nil {
 		return err
@@ -128,7 +135,7 @@ func dev(ctx context.Context, env command.Env, o devOptions) error {
 	if ownWebUI && set.Alerts.WebUI == "" {
 		set.Alerts.WebUI = "http://" + net.JoinHostPort(command.DefaultHost, strconv.Itoa(o.uiPort))
 	}
-	s := &serve.Service{Started: set, Temporal: options, Home: home, Logger: logger, Drain: 10 * time.Second, App: env.App, Edge: true, Worker: true, AdminElsewhere: true,
+	s := &serve.Service{Started: set, Temporal: options, Payloads: payloads, Home: home, Logger: logger, Drain: 10 * time.Second, App: env.App, Edge: true, Worker: true, AdminElsewhere: true,
 		Listener: l, LookupEnv: env.LookupEnv}
 	return s.Run(ctx, func() {
 		if !o.restarted {

@@ -2,6 +2,7 @@
 package eventrun
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/payload"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
 
@@ -43,7 +45,15 @@ func New(info *workflowpb.WorkflowExecutionInfo) Run {
 	attributes := info.GetSearchAttributes().GetIndexedFields()
 	r.Source, _ = Decoded[string](attributes[event.SourceAttribute])
 	r.EventType, _ = Decoded[string](attributes[event.TypeAttribute])
-	parked, _ := Decoded[parking.Parked](info.GetMemo().GetFields()[event.ParkedMemo])
+	memo := info.GetMemo().GetFields()[event.ParkedMemo]
+	if payload.IsEncrypted(memo) { // with a key that this program does not have
+		r.Steps = []parking.Step{{
+			Name: "(encrypted)", Since: r.Started,
+			Error: fmt.Sprintf("what is parked is encrypted with key %q; add that key to encryption.keys", payload.KeyID(memo)),
+		}}
+		return r
+	}
+	parked, _ := Decoded[parking.Parked](memo)
 	r.Steps, r.More = parked.Steps, parked.More
 	return r
 }

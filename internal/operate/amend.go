@@ -95,7 +95,7 @@ func amend(ctx context.Context, env command.Env, opts amendOptions, id string) e
 	if err != nil {
 		return err
 	}
-	_, stored, err := eventOf(events)
+	_, stored, err := o.eventOf(ctx, events)
 	if err != nil {
 		return fmt.Errorf("run %q: %w", r.ID, err)
 	}
@@ -162,15 +162,18 @@ const (
 	// mostInput is what Temporal takes as the input of an Update, with room for
 	// what travels with it.
 	mostInput = 2<<20 - 16<<10
-	// mostAmended is what it takes as the input of a run.
-	mostAmended = config.MaxBodyLimit
 )
 
 // tooLarge returns what Temporal would say, after 20 s, about a payload that it
 // cannot take.
-func tooLarge(payload []byte, input any) error {
-	if len(payload) > mostAmended {
-		return fmt.Errorf("the payload has %d bytes, and Temporal stores %d at most", len(payload), mostAmended)
+func tooLarge(payload []byte, input any, stored bool) error {
+	switch {
+	case stored && len(payload) > config.MaxBodyLimit:
+		return fmt.Errorf("the payload has %d bytes, and a delivery has %d at most", len(payload), config.MaxBodyLimit)
+	case stored:
+		return nil
+	case len(payload) > config.MaxInHistory:
+		return fmt.Errorf("the payload has %d bytes, and Temporal stores %d at most; with a payload_store there is room for more", len(payload), config.MaxInHistory)
 	}
 	encoded, err := converter.GetDefaultDataConverter().ToPayloads(input)
 	if err != nil || proto.Size(encoded) <= mostInput {
@@ -186,7 +189,7 @@ func (o *operator) amend(ctx context.Context, r eventrun.Run, payload []byte) (s
 	if err != nil {
 		return "", err
 	}
-	if err := tooLarge(payload, input); err != nil {
+	if err := tooLarge(payload, input, o.payloads.Store != nil); err != nil {
 		return "", rejected{err}
 	}
 	const patience = 30 * time.Second

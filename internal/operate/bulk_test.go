@@ -19,6 +19,7 @@ import (
 	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/eventrun"
 	"github.com/hookyard/hookyard/internal/eventrun/runstest"
+	"github.com/hookyard/hookyard/internal/payload"
 )
 
 // everything is `--all --yes`, faster than a person would have it.
@@ -229,7 +230,7 @@ func TestBulkWorkers(t *testing.T) {
 }
 
 func operatorOn(f *runstest.Temporal) *operator {
-	return &operator{client: f, namespace: "default", by: "ada@host", why: "a test"}
+	return &operator{client: f, payloads: &command.Payloads{Codec: payload.NewCodec(nil)}, namespace: "default", by: "ada@host", why: "a test"}
 }
 
 // screen is an environment whose output can be read.

@@ -10,8 +10,16 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(env command.Env) []*cobra.Command {
-	return []*cobra.Command{
+	env.Config = new(string)
+	commands := []*cobra.Command{
 		parkedCommand(env), resumeCommand(env), resolveCommand(env), amendCommand(env), discardCommand(env), resetCommand(env),
 		pauseCommand(env), unpauseCommand(env), replayCommand(env), alertsCommand(env),
 	}
+	for _, c := range commands {
+		if c.Flags().Lookup("config") == nil {
+			c.PersistentFlags().StringVarP(env.Config, "config", "c", "",
+				"the config file, for its encryption and payload_store (default hookyard.yaml if it is here, else the demo's)")
+		}
+	}
+	return commands
 }

@@ -12,12 +12,14 @@ import (
 	"strings"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/eventrun"
 )
@@ -25,6 +27,7 @@ import (
 // operator is what the commands for parked runs do, on one namespace.
 type operator struct {
 	client    client.Client
+	payloads  *command.Payloads
 	namespace string
 	by, why   string // who does it, and for what reason; both may be empty
 }
@@ -36,14 +39,24 @@ func newOperator(ctx context.Context, env command.Env) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
+	payloads, err := command.FindPayloads(ctx, *env.Config, env)
+	if err != nil {
+		return nil, err
+	}
+	if err := payloads.Wire(&options); err != nil {
+		return nil, err
+	}
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("no Temporal answers at %s: %w; start one, or set TEMPORAL_ADDRESS", options.HostPort, err)
 	}
-	return &operator{client: c, namespace: options.Namespace}, nil
+	return &operator{client: c, payloads: payloads, namespace: options.Namespace}, nil
 }
 
-func (o *operator) close() { o.client.Close() }
+func (o *operator) close() {
+	o.client.Close()
+	_ = o.payloads.Close() // nothing is written that could be lost
+}
 
 // list returns the runs that the filter takes, those that stopped first in
 // front. It reads all pages before it returns, so that it is one set of runs,
@@ -105,6 +118,16 @@ func (o *operator) history(ctx context.Context, id, runID string) ([]*historypb.
 		events = append(events, e)
 	}
 	return events, nil
+}
+
+// eventOf is eventOf with the payload itself, where the history has a reference.
+func (o *operator) eventOf(ctx context.Context, events []*historypb.HistoryEvent) (event.Event, *commonpb.Payload, error) {
+	ev, p, err := eventOf(events)
+	if err != nil {
+		return ev, nil, err
+	}
+	p, err = o.payloads.Store.Resolve(ctx, p)
+	return ev, p, err
 }
 
 // needParked returns why a person cannot decide about the run, or about that

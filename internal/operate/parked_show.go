@@ -54,7 +54,7 @@ amended last.`,
 			if err != nil {
 				return err
 			}
-			ev, payload, err := eventOf(events)
+			ev, payload, err := o.eventOf(cmd.Context(), events)
 			if err != nil {
 				return fmt.Errorf("run %q: %w", r.ID, err)
 			}

@@ -52,6 +52,7 @@ sources that are paused are listed, with who paused them and why.`, ingest.Pause
 					return err
 				}
 			}
+			env.Config = &file
 			o, err := newOperator(cmd.Context(), env)
 			if err != nil {
 				return err

@@ -22,6 +22,7 @@ import (
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/eventrun"
+	"github.com/hookyard/hookyard/internal/payload"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
@@ -89,7 +90,7 @@ func (f replayFlags) run(ctx context.Context, env command.Env, o *operator) erro
 		_, err := fmt.Fprintln(env.Stdout, "No run fits; nothing to replay.")
 		return err
 	}
-	found := findings{handlers: env.App.Workflows}
+	found := findings{handlers: env.App.Workflows, payloads: o.payloads}
 	b := bulk{do: func(ctx context.Context, r eventrun.Run) error { return found.replay(ctx, o, r) }, rate: f.rate, progress: progressOn(env.Stderr)}
 	b.run(ctx, runs)
 	if err := ctx.Err(); err != nil {
@@ -141,6 +142,7 @@ func (f replayFlags) ours() string {
 // findings is what became of the replays.
 type findings struct {
 	handlers []worker.Handler
+	payloads *command.Payloads
 
 	mu      sync.Mutex
 	good    int
@@ -167,7 +169,7 @@ func (f *findings) replay(ctx context.Context, o *operator, r eventrun.Run) erro
 		f.unbegun++
 		return nil
 	}
-	if err := replayHistory(f.handlers, r, events); err != nil {
+	if err := replayHistory(f.handlers, f.payloads, r, events); err != nil {
 		f.note(&f.bad, name, err)
 		return err
 	}
@@ -188,11 +190,19 @@ func (f *findings) note(in *map[string]string, name string, err error) {
 
 // replayHistory runs this program's Workflow over a history, as a worker does
 // that takes on an open run.
-func replayHistory(handlers []worker.Handler, r eventrun.Run, events []*historypb.HistoryEvent) error {
-	replayer, err := sdkworker.NewWorkflowReplayerWithOptions(sdkworker.WorkflowReplayerOptions{
+func replayHistory(handlers []worker.Handler, payloads *command.Payloads, r eventrun.Run, events []*historypb.HistoryEvent) error {
+	converting := payload.DataConverter(payloads.Codec)
+	options := sdkworker.WorkflowReplayerOptions{
+		DataConverter: converting,
 		// Policies are no part of what a replay compares.
-		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{Parking: parking.Options{Fits: worker.Fits(handlers)}})},
-	})
+		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{
+			Parking: parking.Options{Fits: worker.Fits(handlers), DataConverter: converting},
+		})},
+	}
+	if payloads.Store != nil {
+		options.ExternalStorage = payloads.Store.External()
+	}
+	replayer, err := sdkworker.NewWorkflowReplayerWithOptions(options)
 	if err != nil {
 		return err
 	}

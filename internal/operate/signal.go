@@ -26,6 +26,9 @@ func (o *operator) signal(ctx context.Context, r eventrun.Run, name string, inpu
 	if err != nil {
 		return err
 	}
+	if err := o.payloads.Store.Offload(ctx, payloads); err != nil {
+		return err
+	}
 	request := &workflowservice.SignalWorkflowExecutionRequest{
 		Namespace:         o.namespace,
 		WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: r.ID, RunId: r.RunID},

@@ -10,6 +10,7 @@ import (
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
 
+	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/eventrun"
 	"github.com/hookyard/hookyard/internal/eventrun/runstest"
@@ -24,8 +25,8 @@ func TestAmendLimits(t *testing.T) {
 		payload []byte
 		refused string
 	}{
-		"JSON at the limit":       {append(append([]byte(`"`), letters(mostAmended-2)...), '"'), ""},
-		"JSON over it":            {append(append([]byte(`"`), letters(mostAmended-1)...), '"'), "Temporal stores"},
+		"JSON at the limit":       {append(append([]byte(`"`), letters(config.MaxInHistory-2)...), '"'), ""},
+		"JSON over it":            {append(append([]byte(`"`), letters(config.MaxInHistory-1)...), '"'), "Temporal stores"},
 		"not JSON, but small":     {letters(1 << 20), ""},
 		"not JSON, and too large": {letters(1600 << 10), "is sent as base64"},
 	} {
@@ -33,7 +34,7 @@ func TestAmendLimits(t *testing.T) {
 			t.Parallel()
 			input, err := amendment(tt.payload, "ada", "")
 			require.NoError(t, err)
-			err = tooLarge(tt.payload, input)
+			err = tooLarge(tt.payload, input, false)
 			if tt.refused == "" {
 				require.NoError(t, err)
 				return

@@ -109,8 +109,15 @@ func (o serveOptions) system(env command.Env) (*Service, error) {
 	if _, given := env.LookupEnv("GOMEMLIMIT"); o.only == "edge" && !given {
 		debug.SetMemoryLimit(edgeMemory)
 	}
+	payloads, err := command.OpenPayloads(context.Background(), command.PayloadsOf(set.Config))
+	if err != nil {
+		return nil, err
+	}
+	if err := payloads.Wire(&options); err != nil {
+		return nil, err
+	}
 	return &Service{
-		Started: set, read: read, Temporal: options, Home: home, Logger: logger, Drain: o.drain, App: env.App, tasks: tasks,
+		Started: set, read: read, Temporal: options, Payloads: payloads, Home: home, Logger: logger, Drain: o.drain, App: env.App, tasks: tasks,
 		Edge: o.only != "worker", Worker: o.only != "edge", LookupEnv: env.LookupEnv, traceFile: o.traceFile,
 	}, nil
 }
@@ -125,6 +132,7 @@ type Service struct {
 	Started      *command.Setting
 	App          command.App
 	Temporal     client.Options
+	Payloads     *command.Payloads // as Temporal has them; Run closes them
 	Home         command.Folders
 	tasks        *worker.Tasks // of the Temporal client
 	Logger       *slog.Logger
@@ -151,6 +159,7 @@ type Service struct {
 // for Temporal.
 func (s *Service) Run(ctx context.Context, ready func()) (err error) {
 	s.current = &current{setting: s.Started}
+	defer func() { err = errors.Join(err, s.Payloads.Close()) }()
 	if s.telemetry, err = s.openTelemetry(ctx); err != nil {
 		return err
 	}
@@ -225,14 +234,10 @@ func (s *Service) serveEdge(ctx context.Context, c client.Client, ready func()) 
 	}
 	defer stopJournal()
 	edge = ingest.New(ingest.Options{
-		Starter: starter,
-		Journal: log,
-		Logger:  s.Logger,
-		Pauses:  c,
-		Check: func(ctx context.Context) error {
-			_, err := c.CheckHealth(ctx, nil)
-			return err
-		},
+		Starter:    starter,
+		Journal:    log,
+		Logger:     s.Logger,
+		Pauses:     c,
 		HandedOver: s.Home.HandedOver(),
 		Meter:      s.telemetry.Meter(),
 		Trace:      s.telemetry.HTTP,
@@ -252,6 +257,11 @@ func (s *Service) reloadEdge(edge *ingest.Server, l net.Listener, now *command.S
 	if err != nil {
 		return err
 	}
+	keys, err := command.EncryptionKeys(now.Encryption)
+	if err != nil {
+		return err
+	}
+	s.Payloads.Codec.Replace(keys)
 	edge.Reload(ingest.Options{
 		Sources:        now.Bound,
 		PublicURL:      publicURL(now, l),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/internal/command"
+	"github.com/hookyard/hookyard/internal/payload"
 	"github.com/hookyard/hookyard/internal/send/delivery"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/alert"
@@ -30,6 +31,7 @@ type liveWorker struct {
 	app        command.App
 	activities []any // the team's, connected
 	tasks      *worker.Tasks
+	payloads   *command.Payloads
 	logger     *slog.Logger
 	sending    *sending // nil where the config has none
 
@@ -40,7 +42,7 @@ type liveWorker struct {
 
 func newLiveWorker(c client.Client, s *Service, activities []any) *liveWorker {
 	return &liveWorker{
-		client: c, namespace: s.Temporal.Namespace, cfg: s.Started.Config, app: s.App, activities: activities, tasks: s.tasks, logger: s.Logger, sending: s.sending,
+		client: c, namespace: s.Temporal.Namespace, cfg: s.Started.Config, app: s.App, activities: activities, tasks: s.tasks, payloads: s.Payloads, logger: s.Logger, sending: s.sending,
 		forward: forward.Activities{HTTP: &http.Client{}}, // attempts are bounded by their Activity's timeout
 		alerts:  alert.Activities{Client: c, TaskQueue: s.Started.Temporal.TaskQueue},
 	}
@@ -59,6 +61,11 @@ func (w *liveWorker) reload(now *command.Setting) error {
 	}
 	w.forward.Targets.Store(&targets)
 	w.alerts.Config.Store(alerts)
+	keys, err := command.EncryptionKeys(now.Encryption)
+	if err != nil {
+		return err
+	}
+	w.payloads.Codec.Replace(keys)
 	w.policies.Replace(command.Policies(now.Config))
 	return nil
 }
@@ -73,7 +80,7 @@ func (w *liveWorker) register(to sdkworker.Worker) {
 	to.RegisterActivity(&worker.Pauses{Client: w.client})
 	if w.sending != nil {
 		delivery.Register(to)
-		to.RegisterActivity(w.sending.activities)
+		to.RegisterActivityWithOptions(w.sending.activities, activity.RegisterOptions{SkipInvalidStructFunctions: true})
 	}
 	to.RegisterDynamicActivity(worker.Unregistered(w.app.ActivityNames()), activity.DynamicRegisterOptions{})
 }
@@ -92,7 +99,7 @@ func (w *liveWorker) options(fatal func(error)) sdkworker.Options {
 	o := sdkworker.Options{
 		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{
 			Policies: &w.policies, Tasks: w.tasks,
-			Parking: parking.Options{ParkFor: w.cfg.ParkFor, Fits: delivery.Fits(worker.Fits(w.app.Workflows))},
+			Parking: parking.Options{ParkFor: w.cfg.ParkFor, DataConverter: payload.DataConverter(w.payloads.Codec), Fits: delivery.Fits(worker.Fits(w.app.Workflows))},
 		})},
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,

@@ -38,7 +38,7 @@ func ParseKey(text string) (*Key, error) {
 		}
 	}
 	if err != nil || len(raw) != 32 {
-		return nil, errors.New("the key is not 32 bytes in base64 or hexadecimal; make one with: openssl rand -base64 32")
+		return nil, errors.New("the key is not 32 bytes in base64 or hexadecimal; make one with: hookyard keygen")
 	}
 	block, err := aes.NewCipher(raw)
 	if err != nil {

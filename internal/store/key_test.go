@@ -30,7 +30,7 @@ func TestParseKey(t *testing.T) {
 	}
 	for _, bad := range []string{"", "hunter2", hex.EncodeToString(raw[:31]), base64.StdEncoding.EncodeToString(raw[:16])} {
 		_, err := store.ParseKey(bad)
-		require.ErrorContains(t, err, "openssl rand -base64 32")
+		require.ErrorContains(t, err, "hookyard keygen")
 		require.NotContains(t, err.Error(), "hunter")
 	}
 }

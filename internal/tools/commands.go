@@ -10,5 +10,5 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(env command.Env) []*cobra.Command {
-	return []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), providersCommand(env), versionCommand(env)}
+	return []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), providersCommand(env), keygenCommand(env), versionCommand(env)}
 }

@@ -199,10 +199,10 @@ func (next *carriedOver) carryResults(done []doneCall, now time.Time) {
 }
 
 // readCarriedOver returns what the run before has passed on.
-func readCarriedOver(ctx workflow.Context) carriedOver {
+func (r *Run) readCarriedOver(ctx workflow.Context) carriedOver {
 	var carried carriedOver
 	if p := interceptor.WorkflowHeader(ctx)[carriedOverKey]; p != nil {
-		if err := converter.GetDefaultDataConverter().FromPayload(p, &carried); err != nil {
+		if err := inWorkflow(ctx, r.options.DataConverter).FromPayload(p, &carried); err != nil {
 			workflow.GetLogger(ctx).Error("what the run before has done cannot be read; it is done again", "err", err)
 		}
 	}

@@ -15,15 +15,15 @@ type panicked struct{ with any }
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.with) }
 
 // guarded runs code of a team. It returns what the code panicked with, or nil.
-// Panics of the SDK go on, so that the Workflow Task fails and is tried again:
-// a history that does not fit the code, for example.
+// Panics that fail the Workflow Task go on, so that the task is tried again:
+// after a history that does not fit the code, for example.
 func guarded(code func()) (broken error) {
 	defer func() {
 		with := recover()
 		if with == nil {
 			return
 		}
-		if fromSDK(with) {
+		if failsTask(with) {
 			panic(with) //nolint:forbidigo // it is not ours to handle
 		}
 		broken = &panicked{with}
@@ -32,10 +32,16 @@ func guarded(code func()) (broken error) {
 	return nil
 }
 
-// fromSDK reports a panic by which the SDK gives up a Workflow Task. It panics
-// with a type of its own that is not an error, and in one place with a text.
-func fromSDK(with any) bool {
+// taskPanic is what a DataConverter panics with where the Workflow Task has to
+// fail, and not the Workflow: where the worker misses a key, for example.
+type taskPanic interface{ FailsWorkflowTask() }
+
+// failsTask reports a panic that gives up a Workflow Task. The SDK panics with a
+// type of its own that is not an error, and in one place with a text.
+func failsTask(with any) bool {
 	switch v := with.(type) {
+	case taskPanic:
+		return true
 	case error:
 		return false
 	case string:

@@ -76,11 +76,15 @@ type results struct {
 
 // WithWorkflowContext implements workflow.ContextAware.
 func (d *results) WithWorkflowContext(ctx workflow.Context) converter.DataConverter {
-	inner := d.DataConverter
-	if aware, ok := inner.(workflow.ContextAware); ok {
-		inner = aware.WithWorkflowContext(ctx)
+	return &results{inWorkflow(ctx, d.DataConverter), d.run, ctx}
+}
+
+// inWorkflow is a DataConverter as the SDK uses it in a Workflow.
+func inWorkflow(ctx workflow.Context, c converter.DataConverter) converter.DataConverter {
+	if aware, ok := c.(workflow.ContextAware); ok {
+		return aware.WithWorkflowContext(ctx)
 	}
-	return &results{inner, d.run, ctx}
+	return c
 }
 
 // WithContext implements workflow.ContextAware.

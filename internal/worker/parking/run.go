@@ -86,7 +86,7 @@ func (r *Run) begin(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) 
 		return err
 	}
 	r.args, r.started = args, workflow.Now(ctx)
-	r.carried, r.keys = readCarriedOver(ctx), keys{}
+	r.carried, r.keys = r.readCarriedOver(ctx), keys{}
 	if r.log = r.carried.Log; len(r.log) > 0 {
 		workflow.SetCurrentDetails(ctx, r.details(ctx))
 	}

@@ -1,0 +1,107 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/internal/payload"
+)
+
+// Payloads is how payloads leave this process, as the config says.
+type Payloads struct {
+	Codec *payload.Codec
+	Store *payload.Store // nil without a payload_store
+}
+
+// PayloadsOf is the part of a config that OpenPayloads needs.
+func PayloadsOf(cfg *config.Config) config.Payloads {
+	return config.Payloads{Encryption: cfg.Encryption, Store: cfg.PayloadStore}
+}
+
+// OpenPayloads makes the codec and opens the store. It makes no connection. The
+// caller calls Close.
+func OpenPayloads(ctx context.Context, cfg config.Payloads) (*Payloads, error) {
+	keys, err := EncryptionKeys(cfg.Encryption)
+	if err != nil {
+		return nil, err
+	}
+	p := &Payloads{Codec: payload.NewCodec(keys)}
+	if s := cfg.Store; s != nil {
+		if p.Store, err = payload.Open(ctx, s.Folder, s.URL, s.Over, p.Codec); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Wire has a client of Temporal send and receive payloads this way.
+func (p *Payloads) Wire(options *client.Options) error {
+	return payload.Wire(options, p.Codec, p.Store)
+}
+
+// Close ends the connections to the store.
+func (p *Payloads) Close() error {
+	if p.Store == nil {
+		return nil
+	}
+	return p.Store.Close()
+}
+
+// EncryptionKeys are the keys of the config. Its errors name the reference and
+// hold no key. Keys that were left out of the config are left out here.
+func EncryptionKeys(cfg config.Encryption) ([]payload.Key, error) {
+	var keys []payload.Key
+	for i, secret := range cfg.Keys {
+		if secret.Reveal() == "" {
+			continue
+		}
+		k, err := payload.ParseKey(secret.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("encryption: keys: item %d (%s): %w", i+1, secret.Ref(), err)
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// checkPayloads finds keys that are none, stores that this program cannot open
+// and bodies that no history takes.
+func checkPayloads(cfg *config.Config, batches func(provider string) bool) (mistakes []config.Mistake) {
+	if _, err := EncryptionKeys(cfg.Encryption); err != nil {
+		mistakes = append(mistakes, cfg.Mistake("encryption.keys", "%v", err))
+	}
+	if s := cfg.PayloadStore; s != nil && s.URL != "" {
+		if err := payload.HasDriver(s.URL); err != nil {
+			mistakes = append(mistakes, cfg.Mistake("payload_store.url", "payload_store: %v", err))
+		}
+	}
+	for _, s := range cfg.Sources {
+		if s.MaxBody > config.MaxInHistory && cfg.PayloadStore == nil && (s.Whole || !batches(s.Provider)) {
+			mistakes = append(mistakes, cfg.Mistake("sources."+s.Name+".max_body",
+				"source %q: max_body: above 1.9MiB a payload does not fit into Temporal; add payload_store: {url: s3://BUCKET}", s.Name))
+		}
+	}
+	return mistakes
+}
+
+// FindPayloads opens what the config says, for a command that reads nothing else
+// of it. Without a config, payloads are taken to be plain.
+func FindPayloads(ctx context.Context, named string, env Env) (*Payloads, error) {
+	path, err := FindConfig(named, env)
+	if err != nil && named == "" {
+		return OpenPayloads(ctx, config.Payloads{})
+	}
+	cfg, err := config.LoadPayloads(path, config.Options{LookupEnv: env.LookupEnv})
+	if errors.Is(err, fs.ErrNotExist) && named == DefaultConfig { // the default of a flag
+		return OpenPayloads(ctx, config.Payloads{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return OpenPayloads(ctx, cfg)
+}
