@@ -79,6 +79,17 @@ func isReference(s string) bool {
 	return ok && path != "" && !strings.ContainsFunc(path, unicode.IsControl)
 }
 
+// ReadSecret returns the Secret behind a reference that stands outside of a
+// config, as env:NAME or file:PATH. Its error does not repeat what is no
+// reference, as that may be the secret itself.
+func ReadSecret(ref string, o Options) (Secret, error) {
+	if !isReference(ref) {
+		return Secret{}, errors.New("want a reference, env:NAME or file:/path, found a literal value; put the secret into a variable or a file and name that here")
+	}
+	value, err := o.withDefaults().resolve(ref, "")
+	return NewSecret(ref, value), err
+}
+
 // resolve returns the value behind a reference. Its errors name the reference
 // and what to do.
 func (o Options) resolve(ref, dir string) (string, error) {

@@ -3,6 +3,7 @@ package payload
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/client"
@@ -140,3 +141,15 @@ type missingKey struct{ error }
 func (missingKey) FailsWorkflowTask() {}
 
 func (m missingKey) Unwrap() error { return m.error }
+
+// CodecHandler answers what Temporal's Web UI and CLI ask a codec server:
+// /decode, /encode and /download. A payload that cannot be decrypted comes back
+// as it is, so that the others of a page are shown. It checks nobody's right to
+// ask.
+func CodecHandler(codec *Codec, store *Store) (http.Handler, error) {
+	options := converter.PayloadHTTPHandlerOptions{PostStorageCodecs: []converter.PayloadCodec{lenient{codec}}}
+	if store != nil {
+		options.ExternalStorage = store.External()
+	}
+	return converter.NewPayloadHTTPHandler(options)
+}

@@ -10,5 +10,5 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(env command.Env) []*cobra.Command {
-	return []*cobra.Command{serveCommand(env), setupCommand(env), healthCommand(env)}
+	return []*cobra.Command{serveCommand(env), setupCommand(env), healthCommand(env), codecCommand(env)}
 }

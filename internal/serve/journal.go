@@ -18,20 +18,21 @@ import (
 // journal. Those that have just come have 3.
 const backlogPriority = 4
 
-// newJournal makes the journal, or returns nil where no source has one and none
-// was left behind.
-func (s *Service) newJournal(c client.Client, starter *ingest.WorkflowStarter,
+// startJournal starts the journal, or returns nil where no source has one and
+// none was left behind. Its drain ends with ctx; the journal takes events until
+// stop is called.
+func (s *Service) startJournal(ctx context.Context, c client.Client, starter *ingest.WorkflowStarter,
 	hold func(ctx context.Context, source string) (bool, error),
-) (*journal.Journal, error) {
+) (taken ingest.Starter, stop func(), err error) {
 	place := command.JournalPlace(s.Started.Config)
 	if !command.Journals(s.Started.Config) {
 		if !exists(place.SQLite) {
-			return nil, nil //nolint:nilnil // no journal, and nothing wrong
+			return nil, func() {}, nil
 		}
 	}
 	backlog := *starter
 	backlog.Priority = backlogPriority
-	return journal.New(journal.Options{
+	j, err := journal.New(journal.Options{
 		Place: place, MaxAge: s.Started.Journal.MaxAge, MaxInFlight: s.Started.Journal.InFlight,
 		Retention: func(ctx context.Context) (time.Duration, error) {
 			return command.Retention(ctx, c, s.Temporal.Namespace)
@@ -39,22 +40,17 @@ func (s *Service) newJournal(c client.Client, starter *ingest.WorkflowStarter,
 		Live: starter, Backlog: &backlog, Hold: hold,
 		Logger: s.Logger, Meter: s.telemetry.Meter(),
 	})
-}
-
-// runJournal runs the journal. Its drain ends with ctx; it takes events until stop
-// is called.
-func (s *Service) runJournal(ctx context.Context, j *journal.Journal) (stop func()) {
-	if j == nil {
-		return func() {}
+	if err != nil {
+		return nil, nil, err
 	}
 	open, closeIt := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { j.Run(open, ctx) })
 	s.journal.Store(j)
-	return func() {
+	return j, func() {
 		closeIt()
 		running.Wait()
-	}
+	}, nil
 }
 
 func exists(file string) bool {
