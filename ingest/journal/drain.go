@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ const (
 	fresh = 10 * time.Second
 	// maxFailures is how often the start of a record may fail while those of
 	// others do not.
-	maxFailures = 10
+	maxFailures = 5
 	// flushEvery and flushAt say when records that were started are deleted.
 	flushEvery = 100 * time.Millisecond
 	flushAt    = 256
@@ -43,7 +44,7 @@ const (
 // drain starts what is in the journal, until ctx ends. It is one goroutine that
 // decides, and one for each start that is under way.
 func (j *Journal) drain(ctx context.Context) {
-	d := &drain{j: j, pace: newPace(j.o.MaxInFlight), lines: map[string]*line{}, results: make(chan result, j.o.MaxInFlight), failures: map[int64]int{}}
+	d := &drain{j: j, pace: newPace(j.o.MaxInFlight), lines: map[string]*line{}, results: make(chan result, j.o.MaxInFlight), failures: map[int64]failures{}}
 	d.lease = newLease(j)
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
@@ -78,46 +79,55 @@ type drain struct {
 	done     []int64
 	flushed  time.Time
 	looked   time.Time
-	failures map[int64]int // by Seq
-	starts   int           // that succeeded, to tell a record that fails from a Temporal that is away
+	failures map[int64]failures // by Seq
+	starts   int                // that succeeded, to tell a record that fails from a Temporal that is away
 	maxAge   time.Duration
 	aged     time.Time // when maxAge was last asked for
+	behind   bool      // the next try is of a record behind those that have failed
 	waiting  bool      // said that Temporal is away
 }
 
 // line is what is known of a source.
 type line struct {
+	source   string
 	next     []Record // read, and not started
 	after    int64    // up to where it was read
 	inFlight int
-	more     bool // there may be more behind
-	late     bool // something arrived since it was last read from the beginning
+	more     bool      // there may be more behind
+	late     bool      // something arrived since it was last read from the beginning
+	began    time.Time // when it was last read from the beginning
+}
+
+// failures counts those starts of a record that failed while others did not.
+type failures struct {
+	count  int
+	starts int // of the drain, at the last one
 }
 
 // result is what became of a start.
 type result struct {
 	record Record
+	line   *line // that the record was read from
 	took   time.Duration
 	err    error
-	starts int // of the drain, when it began
 }
 
 // fillPlaces starts as many records as may start now.
 func (d *drain) fillPlaces(ctx context.Context) {
 	t := d.j.tables.Load()
 	if t != d.tables { // opened anew: what was read may be gone, or be started already
-		d.tables, d.lines, d.order, d.done = t, map[string]*line{}, nil, nil
+		d.tables, d.lines, d.order, d.done, d.failures = t, map[string]*line{}, nil, nil, map[int64]failures{}
 	}
 	if t == nil {
 		return
 	}
 	d.look(ctx)
 	for free := d.pace.free(d.inFlight, time.Now()); free > 0; free-- {
-		record, ok := d.next(ctx)
+		l, record, ok := d.next(ctx)
 		if !ok {
 			return
 		}
-		d.start(ctx, record)
+		d.start(ctx, l, record)
 	}
 }
 
@@ -139,7 +149,7 @@ func (d *drain) look(ctx context.Context) {
 	for name := range names {
 		l := d.lines[name]
 		if l == nil {
-			l = &line{}
+			l = &line{source: name}
 			d.lines[name] = l
 			d.order = append(d.order, name)
 		}
@@ -147,47 +157,67 @@ func (d *drain) look(ctx context.Context) {
 	}
 }
 
-// next returns the next record: of the sources in turn, and of a source in the
-// order of arrival.
-func (d *drain) next(ctx context.Context) (Record, bool) {
+// next returns the next record and its line: of the sources in turn, and of a
+// source in the order of arrival.
+func (d *drain) next(ctx context.Context) (*line, Record, bool) {
 	for range len(d.order) {
-		name := d.order[0]
-		d.order = append(d.order[1:], name)
-		if !d.lease.holds(name) {
-			d.lines[name].next, d.lines[name].after = nil, 0
+		l := d.lines[d.order[0]]
+		d.order = append(d.order[1:], l.source)
+		if !d.lease.holds(l.source) {
+			l.next, l.after, l.more, l.late = nil, 0, true, true
 			continue
 		}
-		l := d.lines[name]
-		if len(l.next) == 0 && l.more && !d.read(ctx, name, l) {
-			return Record{}, false
+		// Records that have failed leave every second try to the first one behind
+		// them, which finds out whether they or Temporal are to blame.
+		untried := slices.IndexFunc(l.next, func(r Record) bool { return d.failures[r.Seq].count == 0 })
+		if untried < 0 && l.more {
+			untried = len(l.next)
+			if !d.read(ctx, l) {
+				return nil, Record{}, false
+			}
 		}
-		if len(l.next) > 0 {
-			record := l.next[0]
-			l.next = l.next[1:]
-			return record, true
+		if len(l.next) == 0 {
+			continue
 		}
+		at := 0
+		if d.behind = !d.behind; d.behind && untried > 0 && untried < len(l.next) {
+			at = untried
+		}
+		record := l.next[at]
+		l.next = slices.Delete(l.next, at, at+1)
+		return l, record, true
 	}
-	return Record{}, false
+	return nil, Record{}, false
 }
 
-// read reads the next page of a source. Where there is none, it starts over once
-// nothing is under way: another process may have committed a record with a lower
-// Seq than those that were read.
-func (d *drain) read(ctx context.Context, name string, l *line) bool {
-	if l.inFlight == 0 && l.late && len(d.done) == 0 {
-		l.after, l.late = 0, false
+// rereadEvery is how often a source that never comes to rest is read from its
+// beginning.
+const rereadEvery = 5 * time.Second
+
+// read reads the next page of a source. It starts over where nothing of the
+// source is under way, and waits for that every few seconds: another process may
+// have committed a record with a lower Seq than those that were read.
+func (d *drain) read(ctx context.Context, l *line) bool {
+	if l.late {
+		switch atRest := len(l.next) == 0 && l.inFlight == 0 && len(d.done) == 0; {
+		case atRest:
+			l.after, l.late, l.began = 0, false, time.Now()
+		case len(l.next) == 0 && d.j.o.Postgres != "" && time.Since(l.began) > rereadEvery:
+			return true
+		}
 	}
-	page, err := d.tables.page(ctx, name, l.after)
+	page, err := d.tables.page(ctx, l.source, l.after)
 	if err != nil {
 		d.trouble(ctx, err)
 		return false
 	}
-	page = slices.DeleteFunc(page, func(r Record) bool { return slices.Contains(d.done, r.Seq) })
 	if len(page) == 0 {
-		l.more = l.late && l.after > 0
+		l.more = l.late && l.after > 0 && len(l.next) == 0
 		return true
 	}
-	l.next, l.after = page, page[len(page)-1].Seq
+	l.after = page[len(page)-1].Seq
+	page = slices.DeleteFunc(page, func(r Record) bool { return slices.Contains(d.done, r.Seq) })
+	l.next = append(l.next, page...)
 	return true
 }
 
@@ -203,8 +233,7 @@ func (d *drain) trouble(ctx context.Context, err error) {
 }
 
 // start starts one record, or sets it aside.
-func (d *drain) start(ctx context.Context, r Record) {
-	l := d.lines[r.Source]
+func (d *drain) start(ctx context.Context, l *line, r Record) {
 	ev, err := r.Event()
 	if err != nil {
 		d.setAside(ctx, r, asideDamaged, err)
@@ -228,11 +257,10 @@ func (d *drain) start(ctx context.Context, r Record) {
 	}
 	l.inFlight++
 	d.inFlight++
-	starts := d.starts
 	go func() {
 		began := time.Now()
 		err := d.j.begin(ctx, starter, ev, &r)
-		d.results <- result{record: r, took: time.Since(began), err: err, starts: starts}
+		d.results <- result{record: r, line: l, took: time.Since(began), err: err}
 	}()
 }
 
@@ -256,37 +284,43 @@ func (j *Journal) begin(ctx context.Context, starter ingest.Starter, ev event.Ev
 // ended takes the result of a start.
 func (d *drain) ended(ctx context.Context, r result) {
 	d.inFlight--
-	l := d.lines[r.record.Source]
-	if l == nil { // the tables were opened anew
-		l = &line{inFlight: 1}
-	}
-	l.inFlight--
+	r.line.inFlight--
+	// The tables were opened anew meanwhile. In another file, the same Seq may be
+	// another record; in the same one, this record is read and started again.
+	stale := d.lines[r.line.source] != r.line
 	why, forever := permanent(r.err)
 	switch {
 	case r.err == nil || errors.Is(r.err, ingest.ErrDuplicate):
 		d.starts++
 		d.pace.started(r.took, time.Now())
-		d.j.metrics.drained(ctx, r.record.Source, r.err, r.took)
-		d.done = append(d.done, r.record.Seq)
-		delete(d.failures, r.record.Seq)
+		d.j.metrics.drained(ctx, r.line.source, r.err, r.took)
 		d.saySeen()
+		if !stale {
+			d.done = append(d.done, r.record.Seq)
+			delete(d.failures, r.record.Seq)
+		}
 		return
+	case !forever:
+		d.pace.failed(time.Now())
+		d.sayWaiting(r.err)
+	}
+	if stale {
+		return
+	}
+	f := d.failures[r.record.Seq]
+	if !forever && (f.count == 0 || d.starts > f.starts) {
+		f = failures{f.count + 1, d.starts}
+		d.failures[r.record.Seq] = f
+	}
+	switch {
 	case forever:
 		d.setAside(ctx, r.record, why, r.err)
-		return
-	}
-	d.pace.failed(time.Now())
-	if d.starts > r.starts {
-		d.failures[r.record.Seq]++
-	}
-	if d.failures[r.record.Seq] >= maxFailures {
-		delete(d.failures, r.record.Seq)
+	case f.count > maxFailures:
 		d.setAside(ctx, r.record, asideFailing, fmt.Errorf("the start failed %d times while those of others did not, the last time with: %w", maxFailures, r.err))
-		return
+	default:
+		at, _ := slices.BinarySearchFunc(r.line.next, r.record.Seq, func(have Record, seq int64) int { return cmp.Compare(have.Seq, seq) })
+		r.line.next = slices.Insert(r.line.next, at, r.record)
 	}
-	d.sayWaiting(r.err)
-	at, _ := slices.BinarySearchFunc(l.next, r.record.Seq, func(have Record, seq int64) int { return int(have.Seq - seq) })
-	l.next = slices.Insert(l.next, at, r.record)
 }
 
 // permanent returns the reason of an error after which a start can never succeed.
@@ -326,6 +360,9 @@ func (d *drain) limit(ctx context.Context) (time.Duration, error) {
 		ctx, cancel := context.WithTimeout(ctx, startWithin)
 		defer cancel()
 		retention, err := d.j.o.Retention(ctx)
+		if err == nil && retention <= 0 {
+			err = fmt.Errorf("it is %s", retention)
+		}
 		if err != nil && d.maxAge == 0 {
 			return 0, fmt.Errorf("the retention of the namespace is not known: %w", err)
 		}
@@ -346,6 +383,7 @@ func (d *drain) setAside(ctx context.Context, r Record, reason string, why error
 		d.trouble(ctx, err)
 		return
 	}
+	delete(d.failures, r.Seq)
 	d.j.metrics.setAside(ctx, r.Source, reason)
 	d.j.o.Logger.Error("journal: a record was set aside and not started; `hookyard journal list --set-aside` has it",
 		"source", r.Source, "workflow_id", r.WorkflowID, "seq", r.Seq, "reason", reason, "err", why)

@@ -72,6 +72,8 @@ type Journal struct {
 	arrivals arrivals
 	closed   chan struct{}
 	fill     fill
+	reserve  reserve     // of the writer
+	noRoom   atomic.Bool // the reserve is missing
 
 	mu     sync.Mutex
 	status string // why the tables are not open; for errors and readiness
@@ -80,7 +82,7 @@ type Journal struct {
 // The errors of Start, beside those of package ingest. The sender is to send the
 // event again after each.
 var (
-	ErrFull    = errors.New("the journal is nearly full")
+	ErrFull    = errors.New("the journal, or its disk, is nearly full")
 	ErrNotOpen = errors.New("the journal is not open")
 	ErrStopped = errors.New("the journal is stopped")
 )
@@ -96,6 +98,9 @@ func New(o Options) (*Journal, error) {
 	j := &Journal{
 		o: o, queue: make(chan *appending, maxBatch), doubt: make(chan error, 1), closed: make(chan struct{}),
 		status: "it was not opened yet", arrivals: arrivals{wake: make(chan struct{}, 1), names: map[string]bool{}},
+	}
+	if o.SQLite != "" {
+		j.reserve.file = o.SQLite + ".reserve"
 	}
 	var err error
 	j.metrics, err = newMetrics(o.Meter, j)
@@ -122,6 +127,12 @@ func (j *Journal) Start(ctx context.Context, ev event.Event, payload converter.R
 	if record.size()+roomAround > maxStored {
 		return fmt.Errorf("%w: header and payload are %d bytes, and Temporal stores %d", ingest.ErrTooLarge, record.size(), maxStored)
 	}
+	switch err := j.Ready(); {
+	case errors.Is(err, ErrFull):
+		return j.refused(ctx, record.Source, "full", err)
+	case err != nil:
+		return j.refused(ctx, record.Source, "failed", err)
+	}
 	a := &appending{record: record, done: make(chan error, 1)}
 	select {
 	case j.queue <- a:
@@ -132,6 +143,12 @@ func (j *Journal) Start(ctx context.Context, ev event.Event, payload converter.R
 	}
 	select {
 	case err = <-a.done:
+	case <-j.closed:
+		select {
+		case err = <-a.done:
+		default:
+			return ErrStopped
+		}
 	case <-ctx.Done():
 		return j.refused(ctx, record.Source, "slow", fmt.Errorf("the journal is slower than events come: %w", ctx.Err()))
 	}
@@ -154,11 +171,14 @@ func (j *Journal) Ready() error {
 	if j.tables.Load() == nil {
 		return fmt.Errorf("%w: %s", ErrNotOpen, j.why())
 	}
-	if j.fill.nearlyFull(j.o.MaxSize) {
+	if j.full() {
 		return ErrFull
 	}
 	return nil
 }
+
+// full reports whether no event is to be appended, so that the drain has room.
+func (j *Journal) full() bool { return j.noRoom.Load() || j.fill.nearlyFull(j.o.MaxSize) }
 
 func (j *Journal) why() string {
 	j.mu.Lock()

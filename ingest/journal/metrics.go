@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -70,7 +71,7 @@ func newMetrics(meter metric.Meter, j *Journal) (*metrics, error) {
 			return nil
 		}
 		for _, d := range *depths {
-			of := metric.WithAttributes(attribute.String("source", d.Source))
+			of := metric.WithAttributes(sourceLabel(d.Source))
 			o.ObserveInt64(records, d.Records, of)
 			o.ObserveInt64(bytes, d.Bytes, of)
 			o.ObserveInt64(waiting, d.SetAside, of)
@@ -99,15 +100,20 @@ func (m *metrics) drained(ctx context.Context, source string, err error, took ti
 	if errors.Is(err, ingest.ErrDuplicate) {
 		result = "duplicate"
 	}
-	m.drains.Record(ctx, took.Seconds(), metric.WithAttributes(attribute.String("source", source), attribute.String("result", result)))
+	m.drains.Record(ctx, took.Seconds(), metric.WithAttributes(sourceLabel(source), attribute.String("result", result)))
 }
 
 func (m *metrics) setAside(ctx context.Context, source, reason string) {
-	m.aside.Add(ctx, 1, metric.WithAttributes(attribute.String("source", source), attribute.String("reason", reason)))
+	m.aside.Add(ctx, 1, metric.WithAttributes(sourceLabel(source), attribute.String("reason", reason)))
 }
 
 func (m *metrics) refusedEvent(ctx context.Context, source, why string) {
-	m.refusals.Add(ctx, 1, metric.WithAttributes(attribute.String("source", source), attribute.String("why", why)))
+	m.refusals.Add(ctx, 1, metric.WithAttributes(sourceLabel(source), attribute.String("why", why)))
+}
+
+// sourceLabel labels with a source, whose name may come from a damaged record.
+func sourceLabel(name string) attribute.KeyValue {
+	return attribute.String("source", strings.ToValidUTF8(name, "?"))
 }
 
 func (m *metrics) damaged(ctx context.Context) { m.damages.Add(ctx, 1) }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ type Tables struct {
 	read   *store.DB         // SQLite: a connection that does not wait for the writer; else db
 	insert map[int]*sql.Stmt // of SQLite, by the number of rows
 	file   string            // of SQLite
+	opened os.FileInfo       // of that file
 }
 
 // pageSize is SQLite's, in bytes.
@@ -61,6 +63,11 @@ func OpenTables(ctx context.Context, at Place) (*Tables, error) {
 	if at.Postgres == "" {
 		if t.read, err = store.Open(ctx, store.Options{SQLite: at.SQLite, Pragmas: []string{"query_only(1)"}}); err != nil {
 			return nil, errors.Join(err, db.Close())
+		}
+	}
+	if at.Postgres == "" {
+		if t.opened, err = os.Stat(at.SQLite); err != nil {
+			return nil, errors.Join(err, t.Close())
 		}
 	}
 	if err := t.prepare(ctx); err != nil {
@@ -100,6 +107,21 @@ func (t *Tables) trust(ctx context.Context) error {
 	return nil
 }
 
+// errReplaced is said of a file that was deleted or renamed while it was open.
+var errReplaced = errors.New("another file is in the place of the one that is open, or none")
+
+// inPlace sees that the file has the name that it was opened by: what is stored
+// in a deleted one is lost.
+func (t *Tables) inPlace() error {
+	if t.opened == nil {
+		return nil
+	}
+	if now, err := os.Stat(t.file); err != nil || !os.SameFile(now, t.opened) {
+		return errReplaced
+	}
+	return nil
+}
+
 // errCorrupt is what SQLite's own check of a file found.
 var errCorrupt = errors.New("the file is damaged")
 
@@ -122,13 +144,36 @@ func (r *Record) values() []any {
 	return []any{r.Source, r.WorkflowID, r.AppendedAt.UnixMicro(), r.JSON, r.Header, r.Payload, int64(r.CRC), r.size()}
 }
 
-// scan reads the number of a row and the columns of a record.
+// scan reads the number of a row and the columns of a record. SQLite stores the
+// type of a value beside it, so damage may turn a number into a text: the record
+// is then read as far as it can be, and Event finds it damaged.
 func (r *Record) scan(rows *sql.Rows, more ...any) error {
-	var at, crc int64
-	if err := rows.Scan(append([]any{&r.Seq, &r.Source, &r.WorkflowID, &at, &r.JSON, &r.Header, &r.Payload, &crc}, more...)...); err != nil {
+	var source, id, at, isJSON, header, payload, crc any
+	if err := rows.Scan(append([]any{&r.Seq, &source, &id, &at, &isJSON, &header, &payload, &crc}, more...)...); err != nil {
 		return err
 	}
-	r.AppendedAt, r.CRC = time.UnixMicro(at), uint32(crc) //nolint:gosec // what does not fit is damaged, and found so
+	micros, isTime := at.(int64)
+	sum, isSum := crc.(int64)
+	json, isBool := isJSON.(bool)
+	if n, ok := isJSON.(int64); ok {
+		json, isBool = n == 1, n == 0 || n == 1
+	}
+	r.Source, r.WorkflowID, r.Header, r.Payload = string(bytesOf(source)), string(bytesOf(id)), bytesOf(header), bytesOf(payload)
+	r.AppendedAt, r.JSON, r.CRC = time.UnixMicro(micros), json, uint32(sum) //nolint:gosec // what does not fit is not the sum either
+	if !isTime || !isSum || !isBool || int64(r.CRC) != sum {
+		r.CRC = ^r.sum()
+	}
+	return nil
+}
+
+// bytesOf returns the bytes of a text or of a blob.
+func bytesOf(value any) []byte {
+	switch v := value.(type) {
+	case []byte:
+		return v
+	case string:
+		return []byte(v)
+	}
 	return nil
 }
 

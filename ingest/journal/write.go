@@ -39,8 +39,8 @@ func (j *Journal) write(ctx context.Context) {
 	defer j.stopAppending()
 	retry := time.NewTicker(reopenEvery)
 	defer retry.Stop()
-	vacuum := time.NewTicker(time.Second)
-	defer vacuum.Stop()
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
 	j.open(ctx)
 	for {
 		select {
@@ -54,8 +54,12 @@ func (j *Journal) write(ctx context.Context) {
 			if j.tables.Load() == nil {
 				j.open(ctx)
 			}
-		case <-vacuum.C:
+		case <-second.C:
+			if t := j.tables.Load(); t != nil {
+				j.fill.refresh(ctx, t)
+			}
 			j.giveBack(ctx)
+			j.reserveRoom()
 		}
 	}
 }
@@ -109,7 +113,7 @@ func (j *Journal) store(ctx context.Context, batch []*appending) ([]bool, error)
 		return nil, fmt.Errorf("%w: %s", ErrNotOpen, j.why())
 	}
 	j.fill.refresh(ctx, t)
-	if j.fill.nearlyFull(j.o.MaxSize) {
+	if j.full() {
 		return nil, ErrFull
 	}
 	records := make([]*Record, len(batch))
@@ -123,6 +127,9 @@ func (j *Journal) store(ctx context.Context, batch []*appending) ([]bool, error)
 	defer cancel()
 	started := time.Now()
 	fresh, err := t.append(within, records)
+	if err == nil {
+		err = t.inPlace()
+	}
 	j.metrics.appended(ctx, time.Since(started), len(batch), err)
 	if err != nil {
 		j.reopen(ctx, err)
@@ -145,6 +152,12 @@ func (j *Journal) reopen(ctx context.Context, why error) {
 	if err := t.Close(); err != nil {
 		j.o.Logger.Warn("journal: it was not closed in order", "err", err)
 	}
+	if store.IsFull(why) && !j.fill.nearlyFull(j.o.MaxSize) {
+		j.noRoom.Store(true)
+		if err := j.reserve.give(); err != nil {
+			j.o.Logger.Error("journal: the room that is reserved for the drain cannot be given to it", "err", err)
+		}
+	}
 	j.open(ctx)
 }
 
@@ -157,6 +170,9 @@ func (j *Journal) setStatus(text string) {
 // open opens the tables and checks them. A file that is damaged is moved aside.
 func (j *Journal) open(ctx context.Context) {
 	t, err := j.trusted(ctx)
+	if err != nil && j.reserve.have {
+		t, err = j.giveReserve(ctx, err)
+	}
 	if j.o.SQLite != "" && (store.IsCorrupt(err) || errors.Is(err, errCorrupt)) {
 		aside, moved := moveAside(j.o.SQLite, j.o.Now())
 		if moved != nil {
@@ -177,49 +193,78 @@ func (j *Journal) open(ctx context.Context) {
 	j.setStatus("")
 	j.fill.reset()
 	j.fill.refresh(ctx, t)
+	j.reserveRoom()
 	j.tables.Store(t)
 	j.arrivals.all()
 }
 
+// giveReserve opens the tables with the room of the reserve, which may be what
+// they lack.
+func (j *Journal) giveReserve(ctx context.Context, why error) (*Tables, error) {
+	if err := j.reserve.give(); err != nil {
+		return nil, errors.Join(why, err)
+	}
+	j.noRoom.Store(true)
+	return j.trusted(ctx)
+}
+
+// reserveRoom sees that the drain has room before an event is appended.
+func (j *Journal) reserveRoom() {
+	err := j.reserve.take()
+	if was := j.noRoom.Swap(err != nil); err != nil && !was {
+		j.o.Logger.Error("journal: the disk is nearly full; events are refused until there is room, and the drain goes on", "err", err)
+	}
+}
+
+// trusted opens the tables and checks them. The time has no bound: the check of
+// a SQLite file reads all of it.
 func (j *Journal) trusted(ctx context.Context) (*Tables, error) {
-	within, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	t, err := OpenTables(within, j.o.Place)
+	t, err := OpenTables(ctx, j.o.Place)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.trust(within); err != nil {
+	if err := t.trust(ctx); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
 }
 
-// moveAside renames a damaged file and its write-ahead log, and returns the new
-// name.
+// moveAside gives a damaged file and its write-ahead log another name, and
+// returns that. Both have it before either loses its own: SQLite deletes a log
+// that it finds without a file.
 func moveAside(file string, now time.Time) (string, error) {
 	aside := file + ".damaged-" + now.UTC().Format("20060102T150405.000")
-	if err := os.Rename(file, aside); err != nil {
-		return "", fmt.Errorf("move the damaged file aside: %w", err)
+	move := os.Rename // where a file cannot have two names
+	if os.Link(file, aside) == nil {
+		move = os.Link
 	}
-	if err := os.Rename(file+"-wal", aside+"-wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("move the damaged file's log aside: %w", err)
+	for _, suffix := range []string{"-wal", ""} {
+		if err := move(file+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrExist) {
+			return "", fmt.Errorf("move the damaged file aside: %w", err)
+		}
 	}
-	if err := os.Remove(file + "-shm"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("remove the damaged file's index: %w", err)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(file + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("move the damaged file aside: %w", err)
+		}
 	}
 	return aside, nil
 }
 
 // fill is how much of the journal's room is taken.
 type fill struct {
-	used    atomic.Int64
-	mu      sync.Mutex
-	measure time.Time // when used was last measured
+	used atomic.Int64
+	mu   sync.Mutex
+	next time.Time // when used is measured again
 }
 
-// measureEvery is how often the room is measured: between, what is appended is
-// added.
-const measureEvery = 200 * time.Millisecond
+// measureEvery is how often the room is measured, and measureShare how much of
+// the time that may take: PostgreSQL reads an index for it. Between, what is
+// appended is added.
+const (
+	measureEvery = 200 * time.Millisecond
+	measureShare = 50
+)
 
 // nearlyFull reports whether nine tenths are taken. The rest is for the drain,
 // whose deletes need room too.
@@ -233,16 +278,19 @@ func (f *fill) add(bytes int64) { f.used.Add(bytes * 3 / 2) }
 func (f *fill) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.measure = time.Time{}
+	f.next = time.Time{}
 }
 
 func (f *fill) refresh(ctx context.Context, t *Tables) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if time.Since(f.measure) < measureEvery {
+	if !f.mu.TryLock() { // an append does not wait for one that measures
 		return
 	}
-	f.measure = time.Now()
+	defer f.mu.Unlock()
+	began := time.Now()
+	if began.Before(f.next) {
+		return
+	}
+	defer func() { f.next = time.Now().Add(max(measureEvery, measureShare*time.Since(began))) }()
 	if used, err := t.used(ctx); err == nil {
 		f.used.Store(used)
 	}
@@ -252,7 +300,7 @@ func (f *fill) refresh(ctx context.Context, t *Tables) {
 // that are free for use again.
 func (t *Tables) used(ctx context.Context) (used int64, err error) {
 	if t.db.Dialect == store.Postgres {
-		err := t.db.QueryRowContext(ctx, "select coalesce(sum(size), 0) from journal").Scan(&used)
+		err := t.db.QueryRowContext(ctx, "select (select coalesce(sum(size), 0) from journal) + (select coalesce(sum(size), 0) from journal_set_aside)").Scan(&used)
 		return used, err
 	}
 	pages, free, err := t.pages(ctx)
@@ -296,8 +344,19 @@ func (j *Journal) giveBack(ctx context.Context) {
 	}
 }
 
-// shrink gives pages back. The statement returns a row for each.
-func (t *Tables) shrink(ctx context.Context, pages int64) (err error) {
+// shrink gives pages back.
+func (t *Tables) shrink(ctx context.Context, pages int64) error {
+	if err := t.vacuum(ctx, pages); err != nil {
+		return err
+	}
+	// The file becomes shorter when the log is moved into it.
+	_, err := t.db.ExecContext(ctx, "pragma wal_checkpoint(passive)")
+	return err
+}
+
+// vacuum takes free pages from the end of the file. The statement returns a row
+// for each.
+func (t *Tables) vacuum(ctx context.Context, pages int64) (err error) {
 	rows, err := t.db.QueryContext(ctx, fmt.Sprintf("pragma incremental_vacuum(%d)", pages))
 	if err != nil {
 		return err

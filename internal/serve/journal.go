@@ -18,21 +18,20 @@ import (
 // journal. Those that have just come have 3.
 const backlogPriority = 4
 
-// startJournal starts the journal, or returns nil where no source has one and
-// none was left behind. Its drain ends with ctx; the journal takes events until
-// stop is called.
-func (s *Service) startJournal(ctx context.Context, c client.Client, starter *ingest.WorkflowStarter,
+// newJournal makes the journal, or returns nil where no source has one and none
+// was left behind.
+func (s *Service) newJournal(c client.Client, starter *ingest.WorkflowStarter,
 	hold func(ctx context.Context, source string) (bool, error),
-) (taken ingest.Starter, stop func(), err error) {
+) (*journal.Journal, error) {
 	place := command.JournalPlace(s.Started.Config)
 	if !command.Journals(s.Started.Config) {
 		if !exists(place.SQLite) {
-			return nil, func() {}, nil
+			return nil, nil //nolint:nilnil // no journal, and nothing wrong
 		}
 	}
 	backlog := *starter
 	backlog.Priority = backlogPriority
-	j, err := journal.New(journal.Options{
+	return journal.New(journal.Options{
 		Place: place, MaxAge: s.Started.Journal.MaxAge, MaxInFlight: s.Started.Journal.InFlight,
 		Retention: func(ctx context.Context) (time.Duration, error) {
 			return command.Retention(ctx, c, s.Temporal.Namespace)
@@ -40,17 +39,22 @@ func (s *Service) startJournal(ctx context.Context, c client.Client, starter *in
 		Live: starter, Backlog: &backlog, Hold: hold,
 		Logger: s.Logger, Meter: s.telemetry.Meter(),
 	})
-	if err != nil {
-		return nil, nil, err
+}
+
+// runJournal runs the journal. Its drain ends with ctx; it takes events until stop
+// is called.
+func (s *Service) runJournal(ctx context.Context, j *journal.Journal) (stop func()) {
+	if j == nil {
+		return func() {}
 	}
 	open, closeIt := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { j.Run(open, ctx) })
 	s.journal.Store(j)
-	return j, func() {
+	return func() {
 		closeIt()
 		running.Wait()
-	}, nil
+	}
 }
 
 func exists(file string) bool {

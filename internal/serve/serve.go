@@ -228,20 +228,24 @@ func (s *Service) serveEdge(ctx context.Context, c client.Client, ready func()) 
 		Eager: s.Worker && s.Started.Temporal.Versioning == nil,
 	}
 	var edge *ingest.Server
-	log, stopJournal, err := s.startJournal(ctx, c, starter, func(ctx context.Context, source string) (bool, error) { return edge.Hold(ctx, source) })
+	log, err := s.newJournal(c, starter, func(ctx context.Context, source string) (bool, error) { return edge.Hold(ctx, source) })
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer stopJournal()
-	edge = ingest.New(ingest.Options{
+	o := ingest.Options{
 		Starter:    starter,
-		Journal:    log,
 		Logger:     s.Logger,
 		Pauses:     c,
 		HandedOver: s.Home.HandedOver(),
 		Meter:      s.telemetry.Meter(),
 		Trace:      s.telemetry.HTTP,
-	})
+	}
+	if log != nil {
+		o.Journal = log
+	}
+	edge = ingest.New(o)
+	stopJournal := s.runJournal(ctx, log)
+	defer stopJournal()
 	if err := s.current.follow(func(now *command.Setting) error { return s.reloadEdge(edge, l, now) }); err != nil {
 		return err
 	}

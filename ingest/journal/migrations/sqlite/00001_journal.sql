@@ -2,7 +2,7 @@
 
 -- An event that was acknowledged and that Temporal does not have yet.
 create table journal (
-    seq         integer primary key,
+    seq         integer primary key autoincrement, -- never used again: a delete that is repeated meets no other record
     source      text    not null,
     workflow_id text    not null unique,
     appended_at bigint  not null, -- microseconds since 1970
@@ -16,7 +16,7 @@ create index journal_by_source on journal (source, seq, size);
 
 -- An event that the drain does not start by itself, and why.
 create table journal_set_aside (
-    id          integer primary key,
+    id          integer primary key autoincrement,
     source      text    not null,
     workflow_id text    not null,
     appended_at bigint  not null,
