@@ -31,6 +31,7 @@ const (
 	staleDelivery    reason = "stale"
 	noEvent          reason = "no-event"
 	notStored        reason = "not-stored"
+	overloaded       reason = "overloaded"
 	notGreeted       reason = "handshake-not-finished"
 	internal         reason = "internal"
 )
@@ -56,12 +57,14 @@ var answers = map[reason]struct {
 	staleDelivery:    {http.StatusUnauthorized, "the signed timestamp is too far from now"},
 	noEvent:          {http.StatusUnprocessableEntity, "the delivery is genuine, but holds no event that can be named"},
 	notStored:        {http.StatusServiceUnavailable, "the event is not stored yet; send it again"},
+	overloaded:       {http.StatusServiceUnavailable, "more events come than can be stored; send this one again"},
 	notGreeted:       {http.StatusServiceUnavailable, "the handshake could not be finished; send it again"},
 	internal:         {http.StatusServiceUnavailable, "something broke here; send it again"},
 }
 
-// retryAfter is how long a sender is asked to wait after a 503. It is short
-// because a redelivery of a stored event costs next to nothing.
+// retryAfter is how long a sender is asked to wait after a 503, give or take a
+// quarter, where nothing else says. It is short because a redelivery of a stored
+// event costs next to nothing.
 const retryAfter = 5 * time.Second
 
 // refusal is the error of a delivery that is refused.
@@ -158,8 +161,10 @@ func writeRefusal(w http.ResponseWriter, r *refusal) int {
 	a := answers[r.reason]
 	body, _ := json.Marshal(problem{"urn:hookyard:problem:" + string(r.reason), a.title, a.status})
 	after := r.after
-	if a.status == http.StatusServiceUnavailable {
-		after = retryAfter
+	if away, ok := errors.AsType[*turnedAway](r.cause); ok {
+		after = away.after
+	} else if a.status == http.StatusServiceUnavailable {
+		after = spread(retryAfter)
 	}
 	if after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
@@ -174,8 +179,12 @@ func writeRefusal(w http.ResponseWriter, r *refusal) int {
 }
 
 // levelOf returns the log level of a refusal: error for our own faults, warning
-// for those of the delivery.
-func levelOf(status int) slog.Level {
+// for those of the delivery. Those for which the gate writes lines of its own are
+// left to a debug log: there may be thousands a second.
+func levelOf(r *refusal, status int) slog.Level {
+	if errors.Is(r, errOverloaded) || errors.Is(r, errAway) {
+		return slog.LevelDebug
+	}
 	if status >= http.StatusInternalServerError {
 		return slog.LevelError
 	}

@@ -152,20 +152,31 @@ func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Deliv
 	if len(identities) == 1 {
 		ev := identified(common, identities[0], len(d.Body))
 		rec.event(ev)
-		return s.startOne(ctx, source, ev, identities[0])
+		return s.startOne(ctx, source, ev, identities[0], false)
 	}
 	outcomes := make([]outcome, len(identities))
 	errs := make([]error, len(identities))
+	start := func(i int, patient bool) {
+		defer func() {
+			if broken := recover(); broken != nil { // serve recovers panics of its own goroutine only
+				outcomes[i], errs[i] = failed, refuse(internal, fmt.Errorf("%v\n%s", broken, debug.Stack()))
+			}
+		}()
+		outcomes[i], errs[i] = s.startOne(ctx, source, identified(common, identities[i], len(d.Body)), identities[i], patient)
+	}
+	// Where the first one is turned away, so is the delivery. The others are not,
+	// as it would have to come again whole.
+	if len(identities) > 0 {
+		start(0, false)
+		if errors.Is(errs[0], errOverloaded) || errors.Is(errs[0], errAway) {
+			return failed, errs[0]
+		}
+	}
 	var starts errgroup.Group
 	starts.SetLimit(maxAtOnce)
-	for i, identity := range identities {
+	for i := 1; i < len(identities); i++ {
 		starts.Go(func() error {
-			defer func() {
-				if broken := recover(); broken != nil { // serve recovers panics of its own goroutine only
-					outcomes[i], errs[i] = failed, refuse(internal, fmt.Errorf("%v\n%s", broken, debug.Stack()))
-				}
-			}()
-			outcomes[i], errs[i] = s.startOne(ctx, source, identified(common, identity, len(d.Body)), identity)
+			start(i, true)
 			return nil // the others are stored all the same
 		})
 	}
@@ -174,21 +185,24 @@ func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Deliv
 	return overall(outcomes), worst(errs)
 }
 
-// startOne starts the event's Workflow, if the source wants it.
-func (s *Server) startOne(ctx context.Context, source *Source, ev event.Event, identity provider.Identity) (outcome, error) {
+// startOne starts the event's Workflow, if the source wants it. See gate.start
+// for patient.
+func (s *Server) startOne(ctx context.Context, source *Source, ev event.Event, identity provider.Identity, patient bool) (outcome, error) {
 	if !source.wants(ev.Type) {
 		return ignored, nil
 	}
 	if source.journal {
 		return s.append(ctx, source, ev, identity)
 	}
-	switch err := s.start(ctx, source, ev, identity); {
+	switch err := s.start(ctx, source, ev, identity, patient); {
 	case err == nil:
 		return accepted, nil
 	case errors.Is(err, ErrDuplicate):
 		return duplicate, nil
 	case errors.Is(err, ErrTooLarge):
 		return failed, refuse(bodyTooLarge, err)
+	case errors.Is(err, errOverloaded):
+		return failed, refuse(overloaded, err)
 	default:
 		return failed, refuse(notStored, err)
 	}
@@ -221,22 +235,14 @@ func worst(errs []error) error {
 // start stores one event within the time that the provider waits. The SDK gives
 // one call half of its context's deadline. The deadline is therefore twice the
 // time that is left, and a timer cancels the context when that time is over.
-func (s *Server) start(ctx context.Context, source *Source, ev event.Event, identity provider.Identity) error {
+func (s *Server) start(ctx context.Context, source *Source, ev event.Event, identity provider.Identity, patient bool) error {
 	within := source.startWithin(s.now().Sub(ev.ReceivedAt))
 	ctx, cancel := context.WithTimeout(ctx, 2*within)
 	defer cancel()
 	stop := time.AfterFunc(within, cancel)
 	defer stop.Stop()
-	end, err := s.starting.begin(ctx, len(identity.Payload))
-	if err != nil {
-		return err
-	}
-	defer end()
-	if ev.Held, err = s.pauses.hold(ctx, source.name); err != nil {
-		return err
-	}
 	starting := time.Now()
-	err = s.starter.Start(ctx, ev, Payload(identity.Payload, identity.JSON))
+	err := s.gate.start(ctx, ev, Payload(identity.Payload, identity.JSON), starting.Add(within), patient)
 	s.metrics.started(ctx, source, starting, err)
 	return err
 }

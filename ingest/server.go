@@ -36,6 +36,10 @@ type Options struct {
 	// Pauses lists the paused sources, whose events start as held. Nil means
 	// that no source is ever paused.
 	Pauses PauseLister
+	// Check returns nil while Temporal is there and well. It is asked when a start
+	// finds it away or takes long, and then until it is back; meanwhile deliveries
+	// are refused at once. Nil means that each start finds out by itself.
+	Check func(ctx context.Context) error
 	// Watch counts taken and refused deliveries; nil for none.
 	Watch *Watch
 	// HandedOver is the folder for secrets that providers hand over in a
@@ -54,13 +58,12 @@ type Options struct {
 type Server struct {
 	snapshot    atomic.Pointer[snapshot]
 	connections atomic.Pointer[connections] // nil before Serve
-	starter     Starter
 	journal     Starter
+	gate        *gate
 	pauses      *pauses
 	logger      *slog.Logger
 	peers       *peers
 	room        *room
-	starting    *starting
 	handed      handedOver
 	metrics     *metrics
 	trace       func(http.Handler) http.Handler
@@ -76,20 +79,19 @@ func New(o Options) *Server {
 		o.Meter = noop.NewMeterProvider().Meter("")
 	}
 	s := &Server{
-		journal:  o.Journal,
-		starter:  o.Starter,
-		pauses:   &pauses{lister: o.Pauses, logger: o.Logger},
-		logger:   o.Logger,
-		peers:    newPeers(),
-		room:     newRoom(time.Now),
-		starting: newStarting(),
-		handed:   handedOver{folder: o.HandedOver},
-		trace:    o.Trace,
-		now:      o.Now,
+		journal: o.Journal,
+		pauses:  &pauses{lister: o.Pauses, logger: o.Logger},
+		logger:  o.Logger,
+		peers:   newPeers(),
+		room:    newRoom(time.Now),
+		handed:  handedOver{folder: o.HandedOver},
+		trace:   o.Trace,
+		now:     o.Now,
 	}
+	s.gate = newGate(o, s.pauses)
 	s.snapshot.Store(newSnapshot(o))
 	s.metrics = newMetrics(o.Meter, s.sources, o.Logger)
-	if err := errors.Join(s.pauses.register(o.Meter, s.sources), s.measureConnections(o.Meter)); err != nil {
+	if err := errors.Join(s.pauses.register(o.Meter, s.sources), s.gate.register(o.Meter), s.measureConnections(o.Meter)); err != nil {
 		o.Logger.Error("metrics cannot be kept", "err", err)
 	}
 	return s
@@ -161,7 +163,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	status := writeRefusal(w, refused)
 	rec.declined(refused.reason, status)
 	now.watch.refused(rec.source, refused.reason)
-	s.log(r, levelOf(status), rec, slog.String("outcome", "refused"), slog.Int("status", status), slog.Any("err", refused))
+	s.log(r, levelOf(refused, status), rec, slog.String("outcome", "refused"), slog.Int("status", status), slog.Any("err", refused))
 }
 
 // The limits of a connection. A provider sends its headers at once, and a body
@@ -198,9 +200,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	running.Go(func() { s.watchOver(beside) })
 	// Deliveries that are still in flight after ctx has ended use the last
 	// known pauses.
-	running.Go(func() { s.pauses.run(beside) })
+	running.Go(func() { s.pauses.run(context.WithValue(beside, doubtKey{}, s.gate.doubtful)) })
 	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() { s.room.sweep(sweeping) }) // until the last body has been read
+	running.Go(func() { s.gate.run(sweeping) })   // until the last event has been started
 	defer func() {
 		stop()
 		stopSweeping()

@@ -167,11 +167,13 @@ func (c *cause) load() error {
 }
 
 // RecordCause is a gRPC interceptor that keeps the error of each attempt of a
-// start for the log. It has to be the innermost interceptor of the client.
+// start for the log, and sees when nobody is at Temporal's address. It has to be
+// the innermost interceptor of the client.
 func RecordCause(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoke(ctx, method, req, reply, cc, opts...)
 	if c, ok := ctx.Value(causeKey{}).(*cause); ok && err != nil {
 		c.err.Store(&err)
 	}
+	noteAttempt(ctx, err)
 	return err
 }

@@ -113,7 +113,7 @@ func TestStartWithin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // its clock moves only while all wait
 		starter := &slow{}
 		s := New(Options{Starter: starter, Logger: slog.New(slog.DiscardHandler)})
-		err := s.start(t.Context(), source, event.Event{ReceivedAt: time.Now().Add(-1200 * time.Millisecond)}, provider.Identity{})
+		err := s.start(t.Context(), source, event.Event{ReceivedAt: time.Now().Add(-1200 * time.Millisecond)}, provider.Identity{}, false)
 		require.Error(t, err)
 		require.Equal(t, 1200*time.Millisecond, starter.took, "so much was left")
 		require.Equal(t, 2*starter.took, starter.deadline, "the SDK takes half of it for one call")

@@ -205,7 +205,7 @@ func TestServerCounts(t *testing.T) {
 	require.Equal(t, "body-too-large 1, internal 1, not-verified 1", reasons)
 
 	w.now = w.now.Add(time.Minute)
-	server.starter = takesAll{}
+	server.gate.next = takesAll{}
 	post("{}", true)
 	require.Empty(t, cmp.Diff(w.now, w.sources["a"].taken))
 }

@@ -233,9 +233,13 @@ func (s *Service) serveEdge(ctx context.Context, c client.Client, ready func()) 
 		return errors.Join(err, l.Close())
 	}
 	o := ingest.Options{
-		Starter:    starter,
-		Logger:     s.Logger,
-		Pauses:     c,
+		Starter: starter,
+		Logger:  s.Logger,
+		Pauses:  c,
+		Check: func(ctx context.Context) error {
+			_, err := c.CheckHealth(ctx, nil)
+			return err
+		},
 		HandedOver: s.Home.HandedOver(),
 		Meter:      s.telemetry.Meter(),
 		Trace:      s.telemetry.HTTP,
