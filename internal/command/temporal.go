@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
@@ -74,8 +75,27 @@ func ClientOptions(env Env, logger *slog.Logger) (client.Options, error) {
 	// for Temporal it refuses by itself.
 	options.PayloadLimits.PayloadSizeWarning = 2 << 20
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions,
-		grpc.WithChainUnaryInterceptor(ingest.RecordCause))
+		grpc.WithConnectParams(reconnect),
+		grpc.WithChainUnaryInterceptor(pollWhenReady, ingest.RecordCause))
 	return options, nil
+}
+
+// reconnect has a Temporal that was away noticed within a second of its return.
+// The SDK's own wait grows to ten.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	MinConnectTimeout: 5 * time.Second,
+}
+
+// pollWhenReady is a gRPC interceptor that has a worker's polls wait for a
+// connection. The SDK waits up to ten seconds before it polls again after a poll
+// that failed, and a worker would idle for as long after Temporal's return.
+func pollWhenReady(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	switch req.(type) {
+	case *workflowservice.PollWorkflowTaskQueueRequest, *workflowservice.PollActivityTaskQueueRequest:
+		opts = append(opts, grpc.WaitForReady(true))
+	}
+	return invoke(ctx, method, req, reply, cc, opts...)
 }
 
 // Loopback reports whether the host is this machine.
