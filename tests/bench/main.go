@@ -30,8 +30,9 @@ type options struct {
 	concurrency          []int
 	only                 []string
 	temporal, metrics    string
-	program              string
+	program, postgres    string
 	json                 bool
+	overload             *measure.Overload // nil to measure the parts
 }
 
 // run runs the command line. The report goes to stdout, progress to stderr.
@@ -69,10 +70,50 @@ rounds.`,
 	f.IntVar(&o.soak, "soak", 0, "instead, send so many events and see that memory stays flat")
 	f.StringVar(&o.temporal, "temporal", "", "address of a Temporal to measure on (default one that is started for it)")
 	f.StringVar(&o.metrics, "metrics", "", "URL of that Temporal's Prometheus metrics, to count writes by")
-	f.BoolVar(&o.json, "json", false, "print JSON")
-	f.StringVar(&o.program, "program", "", "the hookyard to measure (default one that is built from this checkout)")
-	cmd.AddCommand(peerCommand(ctx))
+	shared := cmd.PersistentFlags()
+	shared.BoolVar(&o.json, "json", false, "print JSON")
+	shared.StringVar(&o.program, "program", "", "the hookyard to measure (default one that is built from this checkout)")
+	shared.StringVar(&o.postgres, "postgres", "", "URL of a PostgreSQL; Temporal's own server is then started on databases of its own there")
+	cmd.AddCommand(peerCommand(ctx), overloadCommand(ctx, &o, stdout, stderr))
 	return harness.Execute(ctx, cmd, args, stdout, stderr)
+}
+
+// overloadCommand offers more than can be worked off.
+func overloadCommand(ctx context.Context, o *options, stdout, stderr io.Writer) *cobra.Command {
+	var load measure.Overload
+	cmd := &cobra.Command{
+		Use:   "overload",
+		Short: "Offer more than can be worked off, and take Temporal away",
+		Long: `Find out how many events a second can be worked off, offer multiples of that,
+and say how much of it still is, how long refusals and acceptances take, and how
+soon all is as usual again. Refused deliveries are sent again, as providers do.
+In the last load Temporal is killed, and started again.
+
+Takes about a minute longer than the loads themselves.`,
+		Example: "  go run ./tests/bench overload\n  go run ./tests/bench overload --apart --postgres postgres://user@127.0.0.1:5432/postgres",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			for _, times := range load.Times {
+				if times <= 0 || times > 100 {
+					return harness.Usage(fmt.Errorf("--times %g: want more than 0, at most 100", times))
+				}
+			}
+			if load.Seconds < 10 || load.Seconds > 3600 {
+				return harness.Usage(fmt.Errorf("--seconds %d: want 10 to 3600", load.Seconds))
+			}
+			if load.Away < 0 || load.Away > 3600 {
+				return harness.Usage(fmt.Errorf("--away %d: want 0 to 3600", load.Away))
+			}
+			o.overload = &load
+			return o.run(ctx, stdout, stderr)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&load.Seconds, "seconds", 60, "how long each load is offered")
+	f.Float64SliceVar(&load.Times, "times", []float64{1, 2, 3, 10}, "the loads, in multiples of what can be worked off")
+	f.BoolVar(&load.Apart, "apart", false, "run edge and worker as two processes")
+	f.IntVar(&load.Away, "away", 40, "how many seconds Temporal is away in the last load; 0 for no such load")
+	return cmd
 }
 
 // The most that a benchmark does. Beyond it the machine's limits are measured,
@@ -139,6 +180,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer server.stop()
+	if o.overload != nil {
+		o.overload.Temporal = server.temporal
+	}
 	report, err := measure.Run(ctx, measure.Options{
 		Program:     program,
 		Peer:        peer,
@@ -152,6 +196,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 		Rounds:      o.rounds,
 		Concurrency: o.concurrency,
 		Soak:        o.soak,
+		Overload:    o.overload,
 		Progress:    stderr,
 	})
 	if err != nil {
@@ -185,6 +230,7 @@ func (o options) programs(ctx context.Context, folder string) (program string, p
 type server struct {
 	options       client.Options
 	metrics, name string
+	temporal      *harness.Temporal // nil where it is not ours
 	stop          func()
 }
 
@@ -198,36 +244,63 @@ func (o options) server(ctx context.Context, hookyard, folder string, stderr io.
 		options.HostPort = o.temporal
 		return &server{options: options, metrics: o.metrics, name: "Temporal at " + o.temporal, stop: func() {}}, nil
 	}
-	program, err := harness.DevServerProgram(ctx, hookyard, stderr)
+	s := &server{}
+	s.temporal, s.metrics, err = o.temporalServer(ctx, hookyard, folder, stderr)
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := harness.FreeAddress(ctx)
-	if err != nil {
-		return nil, err
+	s.name = "Temporal's server on " + s.temporal.On
+	s.stop = func() {
+		s.temporal.Kill()
+		if err := s.temporal.Drop(context.WithoutCancel(ctx)); err != nil {
+			fmt.Fprintln(stderr, err)
+		}
 	}
-	dev, err := harness.DevServer{
-		Program: program, File: filepath.Join(folder, "temporal.db"), Out: stderr,
-		// What the server says while the connections to it end is of no use.
-		Args: []string{"--metrics-port", harness.Port(metrics), "--log-level", "never"},
-	}.New(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := dev.Start(); err != nil {
-		return nil, err
-	}
-	options.HostPort = dev.Address
-	s := &server{options: options, metrics: "http://" + metrics + "/metrics", name: "Temporal's dev server on an SQLite file", stop: dev.Kill}
-	if err := dev.Await(ctx); err != nil {
+	options.HostPort = s.temporal.Address
+	s.options = options
+	if err := s.temporal.Start(); err != nil {
 		s.stop()
 		return nil, err
 	}
-	if err := harness.Setup(ctx, hookyard, append(os.Environ(), "TEMPORAL_ADDRESS="+dev.Address)); err != nil {
+	if err := s.temporal.Await(ctx); err != nil {
+		s.stop()
+		return nil, err
+	}
+	if err := harness.Setup(ctx, hookyard, append(os.Environ(), "TEMPORAL_ADDRESS="+s.temporal.Address)); err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
+}
+
+// temporalServer returns a server that is not started yet: the dev server on an
+// SQLite file or, with --postgres, Temporal's own one.
+func (o options) temporalServer(ctx context.Context, hookyard, folder string, stderr io.Writer) (t *harness.Temporal, metrics string, err error) {
+	if o.postgres != "" {
+		p := harness.Postgres{URL: o.postgres, Out: io.Discard}
+		if p.Server, err = harness.Tool(ctx, harness.TemporalServer); err != nil {
+			return nil, "", err
+		}
+		if p.SQLTool, err = harness.Tool(ctx, harness.TemporalSQLTool); err != nil {
+			return nil, "", err
+		}
+		t, err = p.NewServer(ctx, folder)
+		return t, "", err
+	}
+	program, err := harness.DevServerProgram(ctx, hookyard, stderr)
+	if err != nil {
+		return nil, "", err
+	}
+	address, err := harness.FreeAddress(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	t, err = harness.DevServer{
+		Program: program, File: filepath.Join(folder, "temporal.db"), Out: stderr,
+		// What the server says while the connections to it end is of no use.
+		Args: []string{"--metrics-port", harness.Port(address), "--log-level", "never"},
+	}.New(ctx)
+	return t, "http://" + address + "/metrics", err
 }
 
 // clientOptions reads Temporal's own profile and TEMPORAL_* variables, as

@@ -60,6 +60,8 @@ type Options struct {
 	Rounds      int   // the more, the less the noise
 	Concurrency []int // deliveries at once
 	Soak        int   // events of a soak, which replaces the parts; 0 for none
+	// Overload replaces the parts; nil for none.
+	Overload *Overload
 	// Progress takes a line now and then.
 	Progress io.Writer
 }
@@ -99,6 +101,12 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	}
 	if o.Soak > 0 {
 		if report.Soak, err = s.soak(ctx); err != nil {
+			return nil, err
+		}
+		return report, nil
+	}
+	if o.Overload != nil {
+		if report.Overload, err = s.overload(ctx); err != nil {
 			return nil, err
 		}
 		return report, nil

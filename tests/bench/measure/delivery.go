@@ -66,16 +66,23 @@ func newFactory(token, secret string) (*factory, error) {
 func (f *factory) batch(name string, n, size int) ([]delivery, error) {
 	deliveries := make([]delivery, n)
 	for i := range deliveries {
-		id := f.prefix(name) + fmt.Sprint(i)
-		d := provider.SampleDelivery("", invoice(id, size))
-		d.ReceivedAt = time.Now()
-		if err := f.signer.Sign(d); err != nil {
+		var err error
+		if deliveries[i], err = f.delivery(f.prefix(name)+fmt.Sprint(i), size); err != nil {
 			return nil, err
 		}
-		d.Header.Set(eventIDHeader, id)
-		deliveries[i] = delivery{id: id, header: d.Header, body: d.Body}
 	}
 	return deliveries, nil
+}
+
+// delivery returns an event with that id, signed now.
+func (f *factory) delivery(id string, size int) (delivery, error) {
+	d := provider.SampleDelivery("", invoice(id, size))
+	d.ReceivedAt = time.Now()
+	if err := f.signer.Sign(d); err != nil {
+		return delivery{}, err
+	}
+	d.Header.Set(eventIDHeader, id)
+	return delivery{id: id, header: d.Header, body: d.Body}, nil
 }
 
 // prefix is what the ids of a batch start with.

@@ -32,7 +32,7 @@ func (l load) perSecond() float64 { return ratio(float64(len(l.latencies)), l.el
 // that a moment in which the machine stands still does not end a session. It
 // counts as one that took as long as it took.
 const (
-	attempts    = 5
+	attempts    = 40
 	beforeAgain = 500 * time.Millisecond
 )
 

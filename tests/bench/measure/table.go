@@ -11,13 +11,14 @@ import (
 func (r *Report) Table(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "%d CPUs, %s/%s, %s; %s\n", r.Machine.CPUs, r.Machine.OS, r.Machine.Arch, r.Machine.Go, r.Temporal)
-	if r.Soak == nil {
+	if r.Soak == nil && r.Overload == nil {
 		fmt.Fprintf(t, "the median of %d rounds of %d events each; compare the ratios, not the figures\n", r.Rounds, r.Events)
 	}
 	r.edgeTable(t)
 	r.endToEndTable(t)
 	r.memoryTable(t)
 	r.soakTable(t)
+	r.overloadTable(t)
 	return t.Flush()
 }
 
@@ -98,3 +99,20 @@ func known(value float64, format string) string {
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+func (r *Report) overloadTable(t io.Writer) {
+	f := r.Overload
+	if f == nil {
+		return
+	}
+	fmt.Fprintf(t, "\n%s: %.0f events a second can be worked off, at best %.0f\n", f.Name, f.Capacity, f.Best)
+	fmt.Fprint(t, "times the capacity\toffered/s\tfinished/s\tof best\taccepted\tp50 ms\tp99 ms\trefused\tp50 ms\tp99 ms\tunanswered\tusual after s\tdrained after s\treturned after s\t\n")
+	for _, l := range f.Loads {
+		name := fmt.Sprintf("%g", l.Times)
+		if l.Away > 0 {
+			name = fmt.Sprintf("%g, Temporal away for %d s", l.Times, l.Away)
+		}
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t%d\t%.0f\t%.0f\t%d\t%.1f\t%.1f\t%d\t%.1f\t%.1f\t%.1f\t\n", name, l.Offered, l.Finished, l.OfBest,
+			l.Accepted, l.AcceptedP50, l.AcceptedP99, l.Refused, l.RefusedP50, l.RefusedP99, l.Unanswered, l.Usual, l.Drained, l.Returned)
+	}
+}
