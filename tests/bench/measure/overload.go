@@ -36,7 +36,7 @@ const (
 	// capacitySenders send one delivery after the other to find out the
 	// capacity: enough to keep worker and server busy.
 	capacitySenders = 8
-	capacitySeconds = 15
+	capacitySeconds = 10
 	// settle is left out at the beginning of each load.
 	settle = 5 * time.Second
 	// lightPerSecond is what is offered after a load, for lightSeconds, to see
@@ -67,39 +67,50 @@ func (s *session) overload(ctx context.Context) (*OverloadFigures, error) {
 	if _, err := s.endToEndRound(ctx, system, warmUp, "warm"); err != nil {
 		return nil, err
 	}
-	if f.Capacity, err = s.capacity(ctx, system); err != nil {
-		return nil, err
-	}
-	s.progress("overload: %.0f events a second can be worked off", f.Capacity)
 	for i, times := range o.Times {
-		// No name is the beginning of another one.
-		load, err := s.overloaded(ctx, system, fmt.Sprintf("load%03d", i), f.Capacity*times, o.Seconds, nil)
-		if err != nil {
+		if err := s.add(ctx, f, system, i, times, o.Seconds, nil); err != nil {
 			return nil, fmt.Errorf("%g times the capacity: %w", times, err)
 		}
-		load.Times = times
-		f.Loads = append(f.Loads, load)
-		s.progress("overload: %g times the capacity: %s", times, load)
 	}
 	if o.Away > 0 {
-		load, err := s.overloaded(ctx, system, "away", f.Capacity*awayTimes, o.Seconds/3+o.Away+returned, o)
-		if err != nil {
+		if err := s.add(ctx, f, system, len(o.Times), awayTimes, o.Seconds/3+o.Away+returned, o); err != nil {
 			return nil, fmt.Errorf("temporal away for %d s: %w", o.Away, err)
 		}
-		load.Times, load.Away = awayTimes, o.Away
-		f.Loads = append(f.Loads, load)
-		s.progress("overload: Temporal away for %d s: %s", o.Away, load)
 	}
-	f.rate()
 	return f, nil
+}
+
+// add offers a load. The capacity is measured before and after it, as what else
+// the machine does changes from minute to minute.
+func (s *session) add(ctx context.Context, f *OverloadFigures, system *contestant, i int, times float64, seconds int, away *Overload) error {
+	before, err := s.capacity(ctx, system, fmt.Sprintf("cap%03dbefore", i)) // no name is the beginning of another one
+	if err != nil {
+		return err
+	}
+	load, err := s.overloaded(ctx, system, fmt.Sprintf("load%03d", i), before*times, seconds, away)
+	if err != nil {
+		return err
+	}
+	after, err := s.capacity(ctx, system, fmt.Sprintf("cap%03dafter", i))
+	if err != nil {
+		return err
+	}
+	load.Times, load.Capacity = times, [2]float64{before, after}
+	if away != nil {
+		load.Away = away.Away
+	}
+	load.rate()
+	f.Loads = append(f.Loads, load)
+	s.progress("overload: %g times the capacity: %s", times, &load)
+	return nil
 }
 
 // capacity is how many events a second are worked off while some senders wait
 // for each answer.
-func (s *session) capacity(ctx context.Context, system *contestant) (float64, error) {
+func (s *session) capacity(ctx context.Context, system *contestant, name string) (float64, error) {
 	began := time.Now()
 	for n := 0; time.Since(began) < capacitySeconds*time.Second; n++ {
-		deliveries, err := s.factory.batch(fmt.Sprintf("cap%d", n), 200, usualBody)
+		deliveries, err := s.factory.batch(fmt.Sprintf("%s%d", name, n), 50, usualBody)
 		if err == nil {
 			_, err = blast(ctx, capacitySenders, deliveries, system.send)
 		}
@@ -109,7 +120,7 @@ func (s *session) capacity(ctx context.Context, system *contestant) (float64, er
 	}
 	ended := time.Now()
 	system.close()
-	closed, _, err := s.finished(ctx, system.id+":"+s.factory.prefix("cap")[:len(s.factory.prefix("cap"))-1])
+	closed, _, err := s.finished(ctx, system.id+":"+strings.TrimSuffix(s.factory.prefix(name), "_"))
 	if err != nil {
 		return 0, err
 	}

@@ -105,14 +105,14 @@ func (r *Report) overloadTable(t io.Writer) {
 	if f == nil {
 		return
 	}
-	fmt.Fprintf(t, "\n%s: %.0f events a second can be worked off, at best %.0f\n", f.Name, f.Capacity, f.Best)
-	fmt.Fprint(t, "times the capacity\toffered/s\tfinished/s\tof best\taccepted\tp50 ms\tp99 ms\trefused\tp50 ms\tp99 ms\tunanswered\tusual after s\tdrained after s\treturned after s\t\n")
+	fmt.Fprintf(t, "\n%s\n", f.Name)
+	fmt.Fprint(t, "times the capacity\tbefore/s\tafter/s\toffered/s\tfinished/s\tof best\taccepted\tp50 ms\tp99 ms\trefused\tp50 ms\tp99 ms\tunanswered\tusual after s\tdrained after s\treturned after s\t\n")
 	for _, l := range f.Loads {
 		name := fmt.Sprintf("%g", l.Times)
 		if l.Away > 0 {
 			name = fmt.Sprintf("%g, Temporal away for %d s", l.Times, l.Away)
 		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t%d\t%.0f\t%.0f\t%d\t%.1f\t%.1f\t%d\t%.1f\t%.1f\t%.1f\t\n", name, l.Offered, l.Finished, l.OfBest,
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%.0f\t%.0f\t%d\t%.1f\t%.1f\t%d\t%.1f\t%.1f\t%.1f\t\n", name, l.Capacity[0], l.Capacity[1], l.Offered, l.Finished, l.OfBest,
 			l.Accepted, l.AcceptedP50, l.AcceptedP99, l.Refused, l.RefusedP50, l.RefusedP99, l.Unanswered, l.Usual, l.Drained, l.Returned)
 	}
 }
