@@ -16,10 +16,6 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// smtpTimeout bounds each half of a conversation with a mail server: up to
-// signing in, and from there on. Both fit into an Activity's 30 seconds.
-const smtpTimeout = 12 * time.Second
-
 // The ways to sign in, best first. Those with NOENC send the password as it
 // is, which go-mail otherwise does over TLS only.
 var (
@@ -63,7 +59,8 @@ func OpenSMTP(rawURL, from string) (*Mail, error) {
 	if strings.Contains(server.host, ":") {
 		server.host = "[" + server.host + "]" // go-mail appends the port as it is
 	}
-	options, port := []gomail.Option{gomail.WithTimeout(smtpTimeout)}, 587
+	var options []gomail.Option
+	port := 587
 	switch {
 	case u.Scheme == "smtps":
 		port = 465
@@ -130,7 +127,7 @@ type smtpServer struct {
 func (s smtpServer) deliver(ctx context.Context, _ string, message *gomail.Msg) error {
 	// go-mail leaves the connection open where signing in or saying goodbye
 	// fails, and does not watch the context once it has one.
-	sending, done := context.WithCancel(ctx)
+	sending, done := withinAttempt(ctx)
 	defer done()
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := s.dial(ctx, network, address)
@@ -139,7 +136,11 @@ func (s smtpServer) deliver(ctx context.Context, _ string, message *gomail.Msg) 
 		}
 		return conn, err
 	}
-	client, err := gomail.NewClient(s.host, append(slices.Clone(s.options), gomail.WithDialContextFunc(dial))...)
+	options := append(slices.Clone(s.options), gomail.WithDialContextFunc(dial))
+	if end, bounded := sending.Deadline(); bounded {
+		options = append(options, gomail.WithTimeout(max(time.Until(end), time.Millisecond))) // sooner, it has one of its own
+	}
+	client, err := gomail.NewClient(s.host, options...)
 	if err != nil {
 		return permanent(NotConfigured, "mail.smtp: %v", err)
 	}
@@ -150,11 +151,26 @@ func (s smtpServer) deliver(ctx context.Context, _ string, message *gomail.Msg) 
 	if err == nil || message.IsDelivered() {
 		return nil
 	}
-	text := fmt.Sprintf("mail server %s: %s", client.ServerAddr(), printable(err.Error(), 512))
+	said := printable(err.Error(), 512)
+	if end, bounded := sending.Deadline(); bounded && !time.Now().Before(end) {
+		said = "it did not finish in time: " + said
+	}
+	text := fmt.Sprintf("mail server %s: %s", client.ServerAddr(), said)
 	if smtpCode(err)/100 == 5 {
 		return permanent(Refused, "%s", text)
 	}
 	return unavailable(ctx, "%s", text)
+}
+
+// withinAttempt ends a little before the Activity's timeout, which is the one
+// limit of a conversation: an error of ours says what was waited for, and
+// Temporal's does not.
+func withinAttempt(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-min(time.Second, time.Until(end)/10)))
 }
 
 // smtpCode returns the reply code that the error is about, or 0 where the

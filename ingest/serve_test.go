@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,15 @@ type served struct {
 
 // serveEdge runs an edge until the test ends.
 func serveEdge(t testing.TB, text string) *served {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s, stop := serveOn(t, text, l)
+	t.Cleanup(stop)
+	return s
+}
+
+// serveOn runs an edge on the listener until stop is called.
+func serveOn(t testing.TB, text string, l net.Listener) (s *served, stop func()) {
 	cfg, err := config.Parse("hookyard.yaml", []byte(text), config.Options{
 		LookupEnv: func(string) (string, bool) { return testSecret, true },
 	})
@@ -41,21 +51,38 @@ func serveEdge(t testing.TB, text string) *served {
 	require.Empty(t, mistakes)
 	sources, mistakes := ingest.Sources(cfg, catalog)
 	require.Empty(t, mistakes)
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := &served{address: l.Addr().String(), sources: sources, starter: &started{}}
+	s = &served{address: l.Addr().String(), sources: sources, starter: &started{}}
 	server := ingest.New(ingest.Options{
 		Sources: sources, Starter: s.starter, TrustedProxies: cfg.TrustedProxies,
 		Logger: slog.New(slog.DiscardHandler), HandedOver: t.TempDir(),
 	})
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx, l, time.Minute) }()
-	t.Cleanup(func() {
-		stop()
+	return s, func() {
+		cancel()
 		require.NoError(t, <-ended)
-	})
-	return s
+	}
+}
+
+// inMemory is a listener without a network, for a bubble of synctest: there, a
+// wait shows as time that has passed, and takes none.
+type inMemory chan net.Conn
+
+func (l inMemory) Accept() (net.Conn, error) {
+	if conn, open := <-l; open {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l inMemory) Close() error   { close(l); return nil }
+func (l inMemory) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+func (l inMemory) dial() net.Conn {
+	client, server := net.Pipe()
+	l <- server
+	return client
 }
 
 // dial connects from an address of loopback: 127.0.0.N.
@@ -131,14 +158,14 @@ func isTimeout(err error) bool {
 const oneGithub = `sources: {github: {provider: github, secrets: [env:S], max_body: 1900KiB}}`
 
 // TestRefusedAtOnce sends headers alone. An answer can only come from those: the
-// body never does.
+// body never does, and the edge does not wait for it.
 func TestRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	s := serveEdge(t, `
+	const sources = `
 sources:
   github: {provider: github, secrets: [env:S], max_body: 4KiB}
   closed: {provider: github, secrets: [env:S], allow: [203.0.113.1]}
-`)
+`
 	for name, tt := range map[string]struct {
 		request string
 		want    int
@@ -155,14 +182,21 @@ sources:
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conn := s.dial(t, 1)
-			_, err := io.WriteString(conn, tt.request)
-			require.NoError(t, err)
-			r := bufio.NewReader(conn)
-			answer := answerOf(t, r)
-			require.Equal(t, tt.want, answer.StatusCode, "no 100 comes before it")
-			require.True(t, answer.Close)
-			requireClosed(t, r)
+			synctest.Test(t, func(t *testing.T) {
+				l := make(inMemory)
+				_, stop := serveOn(t, sources, l)
+				defer stop()
+				conn, began := l.dial(), time.Now()
+				_, err := io.WriteString(conn, tt.request)
+				require.NoError(t, err)
+				r := bufio.NewReader(conn)
+				answer := answerOf(t, r)
+				require.Equal(t, tt.want, answer.StatusCode, "no 100 comes before it")
+				require.Zero(t, time.Since(began), "the edge waited")
+				require.True(t, answer.Close)
+				requireClosed(t, r)
+				require.LessOrEqual(t, time.Since(began), time.Second, "the edge kept the connection open")
+			})
 		})
 	}
 }

@@ -1,9 +1,12 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -118,4 +121,38 @@ func TestStartWithin(t *testing.T) {
 		require.Equal(t, 1200*time.Millisecond, starter.took, "so much was left")
 		require.Equal(t, 2*starter.took, starter.deadline, "the SDK takes half of it for one call")
 	})
+}
+
+// gone is a Starter whose sender closes the connection as the start begins.
+type gone struct {
+	hangUp context.CancelFunc
+	err    error // of the start's context after that
+}
+
+func (g *gone) Start(ctx context.Context, _ event.Event, _ converter.RawValue) error {
+	g.hangUp()
+	g.err = ctx.Err()
+	return nil
+}
+
+// TestSenderGone: what a sender has signed is started, although the sender does
+// not wait for the answer. It may not send it again.
+func TestSenderGone(t *testing.T) {
+	t.Parallel()
+	ctx, hangUp := context.WithCancel(t.Context())
+	starter := &gone{hangUp: hangUp}
+	s := New(Options{
+		Sources: map[string]*Source{"github": {Provider: receiver(t, "github"), name: "github", maxBody: 1 << 20}},
+		Starter: starter, Logger: slog.New(slog.DiscardHandler),
+	})
+	d := provider.SampleDelivery("", []byte("{}"))
+	require.NoError(t, s.sources()["github"].Provider.Stamp(d, "1", "push"))
+	require.NoError(t, s.sources()["github"].Provider.Sign(d))
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/webhooks/github", bytes.NewReader(d.Body))
+	r.Header = d.Header
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.Error(t, ctx.Err())
+	require.NoError(t, starter.err)
 }

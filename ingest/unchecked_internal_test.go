@@ -36,6 +36,9 @@ func TestKeyNotThere(t *testing.T) {
 		Sources: map[string]*Source{"sns": {Provider: sns, name: "sns", maxBody: 1 << 20}},
 		Logger:  slog.New(slog.DiscardHandler),
 	})
+	for range 2 * maxFailures { // and neither is it refused for what strangers behind the same address do
+		s.peers.failed(peerOf(peerAddress("192.0.2.1:1")), time.Now())
+	}
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/sns", strings.NewReader(`{
 		"Type": "Notification", "MessageId": "1", "TopicArn": "arn:aws:sns:us-east-1:1:t", "Message": "m",
