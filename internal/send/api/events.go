@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/send/attempt"
@@ -42,14 +40,7 @@ func (in published) message(tenant, key string) (endpoint.Message, error) {
 	case m.ID == "":
 		m.ID = endpoint.NewID(endpoint.MessageIDPrefix)
 	}
-	switch {
-	case !endpoint.IsMessageID(m.ID):
-		return m, invalid("id", "want "+endpoint.WantID)
-	case !endpoint.IsType(m.Type):
-		return m, invalid("type", "want "+endpoint.WantType)
-	case strings.HasPrefix(m.Type, endpoint.OperationalPrefix):
-		return m, invalid("type", "types that start with endpoint. are published by Hookyard itself")
-	case in.Data == nil == (in.BodyBase64 == nil):
+	if in.Data == nil == (in.BodyBase64 == nil) {
 		return m, invalid("data", "want either data, which is JSON, or body_base64 with content_type")
 	}
 	if in.BodyBase64 != nil {
@@ -57,15 +48,16 @@ func (in published) message(tenant, key string) (endpoint.Message, error) {
 		if err != nil {
 			return m, invalid("body_base64", "want base64")
 		}
-		if in.ContentType == "" || !httpguts.ValidHeaderFieldValue(in.ContentType) {
-			return m, invalid("content_type", "want the Content-Type of the body")
-		}
 		m.Body, m.ContentType = body, in.ContentType
 	}
-	if len(m.Body) > endpoint.MaxBody {
-		return m, wrong(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d bytes", endpoint.MaxBody))
+	switch field, want := m.Mistake(); field {
+	case "":
+		return m, nil
+	case "body":
+		return m, wrong(http.StatusRequestEntityTooLarge, "too_large", "the body: "+want)
+	default:
+		return m, invalid(field, want)
 	}
-	return m, nil
 }
 
 // mostNamed is how many endpoints an answer names.

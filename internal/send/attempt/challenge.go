@@ -27,7 +27,7 @@ const VerificationType = "endpoint.verification"
 // A success makes it active; every failure is written where the owner sees it.
 // It may be attempted at will.
 func (a *Activities) ChallengeEndpoint(ctx context.Context, id string) error {
-	e, err := a.Book.Get(ctx, id)
+	e, err := a.Starter.Book.Get(ctx, id)
 	if errors.Is(err, endpoint.ErrNotFound) {
 		return nil
 	}
@@ -47,15 +47,18 @@ func (a *Activities) ChallengeEndpoint(ctx context.Context, id string) error {
 		return err
 	}
 	if why == "" {
-		_, err = a.Book.Change(ctx, id, func(now *endpoint.Endpoint) error {
+		e, err = a.Starter.Book.Change(ctx, id, func(now *endpoint.Endpoint) error {
 			if now.State == endpoint.Pending && now.URL == e.URL { // the one that has answered
 				now.State, now.Why, now.VerifiedAt, now.Failures, now.FailingSince = endpoint.Active, "", a.now(), 0, time.Time{}
 			}
 			return nil
 		})
+		if err == nil && e.Told != e.State { // it was disabled, or failing at another URL
+			err = a.Starter.Watch(ctx, id)
+		}
 		return err
 	}
-	_, err = a.Book.Change(ctx, id, func(now *endpoint.Endpoint) error {
+	_, err = a.Starter.Book.Change(ctx, id, func(now *endpoint.Endpoint) error {
 		if now.State == endpoint.Pending {
 			now.Why = "the challenge failed: " + why
 		}
@@ -66,7 +69,7 @@ func (a *Activities) ChallengeEndpoint(ctx context.Context, id string) error {
 
 // askByEcho posts a signed event whose challenge the answer has to repeat.
 func (a *Activities) askByEcho(ctx context.Context, e *endpoint.Endpoint) (why string, err error) {
-	keys, err := a.Book.Keys(ctx, e.ID, e.Sign)
+	keys, err := a.Starter.Book.Keys(ctx, e.ID, e.Sign)
 	if err != nil {
 		return "", err
 	}

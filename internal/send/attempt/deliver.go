@@ -22,8 +22,8 @@ import (
 // Activities are the Activities of sending. A worker registers the struct. It
 // may be used by many goroutines.
 type Activities struct {
-	*Starter
-	HTTP *egress.Client
+	Starter *Starter
+	HTTP    *egress.Client
 	// Schedule are the waits between attempts where an endpoint has none of
 	// its own.
 	Schedule []time.Duration
@@ -89,7 +89,7 @@ func (a *Activities) DeliverMessage(ctx context.Context, ev event.Event, ref del
 	undelivered := func(why string) (delivery.Outcome, error) {
 		return delivery.Outcome{State: delivery.Undelivered, Why: why, Attempts: log}, nil
 	}
-	e, err := a.Book.Get(ctx, ev.Source)
+	e, err := a.Starter.Book.Get(ctx, ev.Source)
 	switch {
 	case errors.Is(err, endpoint.ErrNotFound):
 		return undelivered("the endpoint is deleted")
@@ -102,7 +102,7 @@ func (a *Activities) DeliverMessage(ctx context.Context, ev event.Event, ref del
 	case e.State == endpoint.Pending:
 		return delivery.Outcome{}, postponed(ctx, pendingPause, "the endpoint has yet to prove that it wants this")
 	}
-	m, err := a.Book.Message(ctx, ref.Tenant, ev.ID)
+	m, err := a.Starter.Book.Message(ctx, ref.Tenant, ev.ID)
 	switch {
 	case errors.Is(err, endpoint.ErrNotFound):
 		return undelivered("the message is not kept any more")
@@ -200,9 +200,9 @@ func (a *Activities) succeeded(ctx context.Context, e *endpoint.Endpoint) {
 	if e.Failures == 0 && e.State == endpoint.Active {
 		return
 	}
-	recovered, err := a.Book.Succeeded(ctx, e.ID)
+	recovered, err := a.Starter.Book.Succeeded(ctx, e.ID)
 	if err == nil && recovered {
-		err = a.Watch(ctx, e.ID)
+		err = a.Starter.Watch(ctx, e.ID)
 	}
 	if err != nil { // the watch looks by itself, later
 		activity.GetLogger(ctx).Warn("a success was not noted", "endpoint", e.ID, "err", err)
@@ -211,16 +211,16 @@ func (a *Activities) succeeded(ctx context.Context, e *endpoint.Endpoint) {
 
 // failed notes a failure and, after some of them, has the endpoint watched.
 func (a *Activities) failed(ctx context.Context, e *endpoint.Endpoint, last delivery.Attempt) {
-	failures, since, err := a.Book.Failed(ctx, e.ID)
+	failures, since, err := a.Starter.Book.Failed(ctx, e.ID)
 	if err == nil && e.State == endpoint.Active && failures >= failingAfter && a.now().Sub(since) >= failingFor {
 		why := fmt.Sprintf("%d attempts in a row have failed; the last one: %s", failures, describe(last))
 		var moved bool
-		if _, moved, err = a.Book.Move(ctx, e.ID, endpoint.Failing, why, endpoint.Active); moved && err == nil {
-			err = a.Watch(ctx, e.ID)
+		if _, moved, err = a.Starter.Book.Move(ctx, e.ID, endpoint.Failing, why, endpoint.Active); moved && err == nil {
+			err = a.Starter.Watch(ctx, e.ID)
 		}
 	}
 	if err == nil && e.State == endpoint.Failing && a.now().Sub(since) >= a.DisableAfter {
-		err = a.Watch(ctx, e.ID)
+		err = a.Starter.Watch(ctx, e.ID)
 	}
 	if err != nil {
 		activity.GetLogger(ctx).Warn("a failure was not noted", "endpoint", e.ID, "err", err)
@@ -229,9 +229,9 @@ func (a *Activities) failed(ctx context.Context, e *endpoint.Endpoint, last deli
 
 // disable ends deliveries to an endpoint.
 func (a *Activities) disable(ctx context.Context, id, why string) error {
-	_, _, err := a.Book.Move(ctx, id, endpoint.Disabled, why, endpoint.Active, endpoint.Failing, endpoint.Pending)
-	if err != nil {
+	e, _, err := a.Starter.Book.Move(ctx, id, endpoint.Disabled, why, endpoint.Active, endpoint.Failing, endpoint.Pending)
+	if err != nil || e.Told == endpoint.Disabled {
 		return err
 	}
-	return a.Watch(ctx, id)
+	return a.Starter.Watch(ctx, id)
 }

@@ -16,19 +16,19 @@ import (
 // StartDeliveries starts the deliveries of a page of endpoints. It may be
 // repeated: a delivery that is started is not started again.
 func (a *Activities) StartDeliveries(ctx context.Context, p delivery.Page) (delivery.Started, error) {
-	m, err := a.Book.Message(ctx, p.Tenant, p.Message)
+	m, err := a.Starter.Book.Message(ctx, p.Tenant, p.Message)
 	if errors.Is(err, endpoint.ErrNotFound) {
 		return delivery.Started{}, nil
 	}
 	if err != nil {
 		return delivery.Started{}, err
 	}
-	to, next, err := a.Book.Matching(ctx, m, p.After, pageSize)
+	to, next, err := a.Starter.Book.Matching(ctx, m, p.After, pageSize)
 	if err != nil {
 		return delivery.Started{}, err
 	}
 	for done := 0; done < len(to); done += parallel {
-		if err := a.Deliveries(ctx, to[done:min(done+parallel, len(to))], m); err != nil {
+		if err := a.Starter.Deliveries(ctx, to[done:min(done+parallel, len(to))], m); err != nil {
 			return delivery.Started{}, err
 		}
 		activity.RecordHeartbeat(ctx, done)
@@ -43,14 +43,14 @@ const replayPage = 200
 // messages. Which of them are missing is for Temporal to decide, with each
 // start, so that nothing that was delivered is sent again.
 func (a *Activities) ResendMessages(ctx context.Context, r delivery.Resend) (delivery.Resent, error) {
-	e, err := a.Book.Get(ctx, r.Endpoint)
+	e, err := a.Starter.Book.Get(ctx, r.Endpoint)
 	if errors.Is(err, endpoint.ErrNotFound) {
 		return delivery.Resent{Done: true}, nil
 	}
 	if err != nil {
 		return delivery.Resent{}, err
 	}
-	messages, err := a.Book.Since(ctx, e.Tenant, r.Since, r.Until, r.AfterID, replayPage)
+	messages, err := a.Starter.Book.Since(ctx, e.Tenant, r.Since, r.Until, r.AfterID, replayPage)
 	if err != nil {
 		return delivery.Resent{}, err
 	}
@@ -101,12 +101,12 @@ func (a *Activities) resend(ctx context.Context, e *endpoint.Endpoint, m endpoin
 	if r.Only == delivery.OnlyAll {
 		reuse = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
-	return a.Delivery(ctx, e, m, reuse)
+	return a.Starter.Delivery(ctx, e, m, reuse)
 }
 
 // status returns that of the current run, UNSPECIFIED where there is none.
 func (a *Activities) status(ctx context.Context, id string) (enumspb.WorkflowExecutionStatus, error) {
-	described, err := a.Client.DescribeWorkflowExecution(ctx, id, "")
+	described, err := a.Starter.Client.DescribeWorkflowExecution(ctx, id, "")
 	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
 		return enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED, nil
 	}

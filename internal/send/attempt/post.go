@@ -45,7 +45,7 @@ func (a *answer) throttles() bool {
 // post sends a message to an endpoint. The error means that nothing was sent,
 // and that this is not the endpoint's doing.
 func (a *Activities) post(ctx context.Context, e *endpoint.Endpoint, m endpoint.Message) (delivery.Attempt, *answer, error) {
-	keys, err := a.Book.Keys(ctx, e.ID, e.Sign)
+	keys, err := a.Starter.Book.Keys(ctx, e.ID, e.Sign)
 	if err != nil {
 		return delivery.Attempt{}, nil, postponed(ctx, storePause, "%v", err)
 	}

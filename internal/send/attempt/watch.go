@@ -21,7 +21,7 @@ import (
 // LookAtEndpoint returns the state of an endpoint, and disables one that has
 // failed for too long.
 func (a *Activities) LookAtEndpoint(ctx context.Context, id string) (delivery.Look, error) {
-	e, err := a.Book.Get(ctx, id)
+	e, err := a.Starter.Book.Get(ctx, id)
 	if errors.Is(err, endpoint.ErrNotFound) {
 		return delivery.Look{State: delivery.Deleted}, nil
 	}
@@ -30,20 +30,20 @@ func (a *Activities) LookAtEndpoint(ctx context.Context, id string) (delivery.Lo
 	}
 	if e.State == endpoint.Failing && !e.FailingSince.IsZero() && a.now().Sub(e.FailingSince) >= a.DisableAfter {
 		why := fmt.Sprintf("it has failed since %s; %s", e.FailingSince.Format(time.RFC3339), e.Why)
-		if e, _, err = a.Book.Move(ctx, id, endpoint.Disabled, why, endpoint.Failing); err != nil {
+		if e, _, err = a.Starter.Book.Move(ctx, id, endpoint.Disabled, why, endpoint.Failing); err != nil {
 			return delivery.Look{}, err
 		}
 	}
-	return delivery.Look{State: string(e.State), Why: e.Why}, nil
+	return delivery.Look{State: string(e.State), Why: e.Why, Told: string(e.Told)}, nil
 }
 
 // HoldEndpoint pauses an endpoint, as a person pauses a source: its runs that
 // are held ask whether the pause is over.
 func (a *Activities) HoldEndpoint(ctx context.Context, id, why string) error {
-	o := a.options(event.PauseID(id), enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
+	o := a.Starter.options(event.PauseID(id), enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
 	p := event.Pause{Source: id, By: "hookyard", Why: why}
 	o.Memo = map[string]any{event.PauseMemo: p}
-	_, err := a.Client.ExecuteWorkflow(ctx, o, event.PauseWorkflow, p)
+	_, err := a.Starter.Client.ExecuteWorkflow(ctx, o, event.PauseWorkflow, p)
 	if already(err) {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (a *Activities) HoldEndpoint(ctx context.Context, id, why string) error {
 // waiting lists runs of an endpoint that are held or parked.
 func (a *Activities) waiting(ctx context.Context, id, states string, limit int32) ([]string, error) {
 	query := fmt.Sprintf(`%s = %q AND ExecutionStatus = "Running" AND %s IN (%s)`, event.SourceAttribute, id, event.StateAttribute, states)
-	page, err := a.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: limit})
+	page, err := a.Starter.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: limit})
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ const (
 )
 
 func (a *Activities) resume(ctx context.Context, id, why string) error {
-	err := a.Client.SignalWorkflow(ctx, id, "", event.SignalResume, map[string]string{"by": "hookyard", "why": why})
+	err := a.Starter.Client.SignalWorkflow(ctx, id, "", event.SignalResume, map[string]string{"by": "hookyard", "why": why})
 	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
 		return nil
 	}
@@ -93,7 +93,7 @@ const releasePerSecond = 20
 // ReleaseEndpoint ends the pause of an endpoint and lets the deliveries go that
 // are held or parked. One that it misses asks by itself, within half an hour.
 func (a *Activities) ReleaseEndpoint(ctx context.Context, id string) error {
-	err := a.Client.SignalWorkflow(ctx, event.PauseID(id), "", event.SignalUnpause, event.Unpause{By: "hookyard", Why: "the endpoint is not failing any more"})
+	err := a.Starter.Client.SignalWorkflow(ctx, event.PauseID(id), "", event.SignalUnpause, event.Unpause{By: "hookyard", Why: "the endpoint is not failing any more"})
 	if _, none := errors.AsType[*serviceerror.NotFound](err); err != nil && !none {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *Activities) ReleaseEndpoint(ctx context.Context, id string) error {
 // TellOfEndpoint publishes a change of state to the tenant's operational
 // endpoints, and has people told. It may be repeated: the event has one id.
 func (a *Activities) TellOfEndpoint(ctx context.Context, n delivery.Notice) error {
-	e, err := a.Book.Get(ctx, n.Endpoint)
+	e, err := a.Starter.Book.Get(ctx, n.Endpoint)
 	if errors.Is(err, endpoint.ErrNotFound) {
 		return nil
 	}
@@ -137,7 +137,7 @@ func (a *Activities) TellOfEndpoint(ctx context.Context, n delivery.Notice) erro
 	}
 	body, err := json.Marshal(map[string]any{
 		"type": endpoint.OperationalPrefix + n.Kind, "timestamp": a.now().Format(time.RFC3339),
-		"data": map[string]any{"endpoint": e.ID, "url": e.URL, "description": e.Description, "state": e.State, "why": n.Why, "failures": e.Failures},
+		"data": map[string]any{"endpoint": e.ID, "url": e.URL, "description": e.Description, "state": n.State, "why": n.Why, "failures": e.Failures},
 	})
 	if err != nil {
 		return err
@@ -146,16 +146,19 @@ func (a *Activities) TellOfEndpoint(ctx context.Context, n delivery.Notice) erro
 		Tenant: e.Tenant, ID: "op_" + n.Change, Type: endpoint.OperationalPrefix + n.Kind,
 		ContentType: "application/json", Body: body,
 	}
-	stored, _, err := a.Book.Put(ctx, m)
+	stored, _, err := a.Starter.Book.Put(ctx, m)
 	switch {
 	case errors.Is(err, endpoint.ErrConflict): // an attempt before this one said it a moment earlier
-		if stored, err = a.Book.Message(ctx, m.Tenant, m.ID); err != nil {
+		if stored, err = a.Starter.Book.Message(ctx, m.Tenant, m.ID); err != nil {
 			return err
 		}
 	case err != nil:
 		return err
 	}
-	if err := a.Message(ctx, stored, nil, false); err != nil {
+	if err := a.Starter.Message(ctx, stored, nil, false); err != nil {
+		return err
+	}
+	if err := a.Starter.Book.Tell(ctx, e.ID, endpoint.State(n.State)); err != nil {
 		return err
 	}
 	if a.Tell == nil {

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -11,6 +12,8 @@ type Look struct {
 	// State is an endpoint.State, or Deleted.
 	State string `json:"state"`
 	Why   string `json:"why,omitempty"`
+	// Told is the state that people were told of last.
+	Told string `json:"told,omitempty"`
 }
 
 // Deleted is the state of an endpoint that is no more.
@@ -19,9 +22,9 @@ const Deleted = "deleted"
 // The states that a watch acts on. They are those of the package endpoint, which
 // Workflows do not import.
 const (
-	stateActive   = "active"
-	stateFailing  = "failing"
-	stateDisabled = "disabled"
+	statePending = "pending"
+	stateActive  = "active"
+	stateFailing = "failing"
 )
 
 // Notice is a change of state, for those who are told.
@@ -29,7 +32,9 @@ type Notice struct {
 	Endpoint string `json:"endpoint"`
 	// Kind is "failing", "disabled" or "recovered".
 	Kind string `json:"kind"`
-	Why  string `json:"why,omitempty"`
+	// State is the state that people are told of.
+	State string `json:"state"`
+	Why   string `json:"why,omitempty"`
 	// Change tells one change of state from the next.
 	Change string `json:"change"`
 }
@@ -37,11 +42,13 @@ type Notice struct {
 // Watching is the input of Watch.
 type Watching struct {
 	Endpoint string `json:"endpoint"`
-	// Told is the state that people were told of last, in a run that goes on
-	// from another one.
-	Told string `json:"told,omitempty"`
-	// Probes is how many probes there were.
+	// Held is whether new deliveries are held, in a run that goes on from
+	// another one.
+	Held bool `json:"held,omitempty"`
+	// Probes is how many probes there were since the endpoint fails.
 	Probes int `json:"probes,omitempty"`
+
+	notices int
 }
 
 // probeEvery are the waits between the probes of a failing endpoint; the last
@@ -57,29 +64,26 @@ var probeEvery = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 
 // a worker to learn what is known. One of them is let through from time to time,
 // and the others follow when it is delivered. When the endpoint is disabled,
 // those that are held close as undelivered, and their messages are kept.
+//
+// People are told once of each state: the store knows of which one. So a watch
+// may be started at will.
 func Watch(ctx workflow.Context, w Watching) error {
 	changed := workflow.GetSignalChannelWithOptions(ctx, SignalChanged, workflow.SignalChannelOptions{Description: "Look at the endpoint now. No input is needed."})
 	for {
 		for changed.ReceiveAsync(nil) { // one look is for all of them
 		}
-		var look Look
-		short := patient(ctx, "look at the endpoint", time.Minute)
-		if err := workflow.ExecuteActivity(short, LookActivity, w.Endpoint).Get(ctx, &look); err != nil {
+		failing, err := w.look(ctx)
+		if err != nil {
 			return err
 		}
-		if look.State != stateFailing {
-			return w.end(ctx, look)
-		}
-		if w.Told != stateFailing {
-			if err := workflow.ExecuteActivity(short, PauseActivity, w.Endpoint, look.Why).Get(ctx, nil); err != nil {
-				return err
+		if !failing {
+			if changed.Len() > 0 { // it changed again meanwhile
+				continue
 			}
-			w.tell(ctx, stateFailing, look.Why)
-			w.Told = stateFailing
+			return nil
 		}
-		wait := probeEvery[min(w.Probes, len(probeEvery)-1)]
 		early, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout: wait, TimerOptions: workflow.TimerOptions{Summary: "before the next probe"},
+			Timeout: probeEvery[min(w.Probes, len(probeEvery)-1)], TimerOptions: workflow.TimerOptions{Summary: "before the next probe"},
 		}, func() bool { return changed.Len() > 0 })
 		if err != nil {
 			return err
@@ -88,7 +92,7 @@ func Watch(ctx workflow.Context, w Watching) error {
 			continue
 		}
 		w.Probes++
-		if err := workflow.ExecuteActivity(short, ProbeActivity, w.Endpoint).Get(ctx, nil); err != nil {
+		if err := workflow.ExecuteActivity(short(ctx, "let one delivery through"), ProbeActivity, w.Endpoint).Get(ctx, nil); err != nil {
 			return err
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
@@ -97,28 +101,47 @@ func Watch(ctx workflow.Context, w Watching) error {
 	}
 }
 
-// end lets the deliveries go that were held, and has people told.
-func (w *Watching) end(ctx workflow.Context, look Look) error {
-	release := workflow.ExecuteActivity(patient(ctx, "let go what is held", time.Hour), ReleaseActivity, w.Endpoint)
-	if err := release.Get(ctx, nil); err != nil {
-		return err
+func short(ctx workflow.Context, summary string) workflow.Context {
+	return patient(ctx, summary, time.Minute)
+}
+
+// look does what the state of the endpoint asks for, and reports whether it
+// fails.
+func (w *Watching) look(ctx workflow.Context) (failing bool, err error) {
+	var look Look
+	if err := workflow.ExecuteActivity(short(ctx, "look at the endpoint"), LookActivity, w.Endpoint).Get(ctx, &look); err != nil {
+		return false, err
 	}
-	switch {
-	case look.State == stateDisabled:
-		w.tell(ctx, stateDisabled, look.Why)
-	case look.State == stateActive && w.Told == stateFailing:
-		w.tell(ctx, "recovered", look.Why)
+	failing = look.State == stateFailing
+	if failing && !w.Held {
+		if err := workflow.ExecuteActivity(short(ctx, "hold new deliveries"), PauseActivity, w.Endpoint, look.Why).Get(ctx, nil); err != nil {
+			return false, err
+		}
+		w.Held = true
 	}
-	return nil
+	if look.State != look.Told && look.State != statePending && look.State != Deleted {
+		w.tell(ctx, look)
+	}
+	if failing {
+		return true, nil
+	}
+	w.Held, w.Probes = false, 0
+	return false, workflow.ExecuteActivity(patient(ctx, "let go what is held", time.Hour), ReleaseActivity, w.Endpoint).Get(ctx, nil)
 }
 
 // tell has people told, for an hour at most. That nobody could be told is logged,
 // and is no reason to stop the watch.
-func (w *Watching) tell(ctx workflow.Context, kind, why string) {
-	run := workflow.GetInfo(ctx).WorkflowExecution.RunID
-	ctx = workflow.WithScheduleToCloseTimeout(patient(ctx, "tell of "+kind, time.Minute), time.Hour)
-	err := workflow.ExecuteActivity(ctx, TellActivity, Notice{Endpoint: w.Endpoint, Kind: kind, Why: why, Change: run + "-" + kind}).Get(ctx, nil)
-	if err != nil {
-		workflow.GetLogger(ctx).Error("nobody could be told of an endpoint", "endpoint", w.Endpoint, "kind", kind, "err", err)
+func (w *Watching) tell(ctx workflow.Context, look Look) {
+	w.notices++
+	n := Notice{
+		Endpoint: w.Endpoint, Kind: look.State, State: look.State, Why: look.Why,
+		Change: fmt.Sprintf("%s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, w.notices),
+	}
+	if look.State == stateActive {
+		n.Kind = "recovered"
+	}
+	ctx = workflow.WithScheduleToCloseTimeout(short(ctx, "tell of "+n.Kind), time.Hour)
+	if err := workflow.ExecuteActivity(ctx, TellActivity, n).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Error("nobody could be told of an endpoint", "endpoint", w.Endpoint, "kind", n.Kind, "err", err)
 	}
 }

@@ -56,7 +56,7 @@ func failed(what string, err error) error {
 	return fmt.Errorf("store: %s: %w", what, store.Describe(err))
 }
 
-const columns = `id, tenant, settings, headers, state, why, verified_at, failing_since, failures, created_at, updated_at`
+const columns = `id, tenant, settings, headers, state, why, told, verified_at, failing_since, failures, created_at, updated_at`
 
 // row is what scan reads from.
 type row interface{ Scan(to ...any) error }
@@ -68,7 +68,7 @@ func (b *Book) scan(r row) (*Endpoint, error) {
 		headers                               []byte
 		verified, failingFrom, made, modified int64
 	)
-	err := r.Scan(&e.ID, &e.Tenant, &settings, &headers, &e.State, &e.Why, &verified, &failingFrom, &e.Failures, &made, &modified)
+	err := r.Scan(&e.ID, &e.Tenant, &settings, &headers, &e.State, &e.Why, &e.Told, &verified, &failingFrom, &e.Failures, &made, &modified)
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +130,8 @@ func (b *Book) Create(ctx context.Context, e *Endpoint, keys []sign.Key, request
 	defer tx.Rollback()
 	now := b.now().UnixMicro()
 	result, err := tx.ExecContext(ctx, `insert into send_endpoints (`+columns+`, request_key, request_hash)
-		values ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, $7, $8, $9) on conflict (tenant, request_key) do nothing`,
-		e.ID, e.Tenant, settings, headers, e.State, e.Why, now, sql.NullString{String: requestKey, Valid: requestKey != ""}, requestHash)
+		values ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, $8, $8, $9, $10) on conflict (tenant, request_key) do nothing`,
+		e.ID, e.Tenant, settings, headers, e.State, e.Why, Active, now, sql.NullString{String: requestKey, Valid: requestKey != ""}, requestHash)
 	if err != nil {
 		return nil, false, failed("create an endpoint", err)
 	}
@@ -151,6 +151,7 @@ func (b *Book) Create(ctx context.Context, e *Endpoint, keys []sign.Key, request
 		return nil, false, failed("create an endpoint", err)
 	}
 	made := *e
+	made.Told = Active
 	made.CreatedAt, made.UpdatedAt = moment(now), moment(now)
 	return &made, true, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -284,12 +285,23 @@ func TestStates(t *testing.T) {
 			recovered, err := b.Succeeded(t.Context(), e.ID)
 			return err == nil && recovered
 		}))
+		unwatched := func() bool {
+			ids, err := b.Unwatched(t.Context(), "", 1000)
+			require.NoError(t, err)
+			return slices.Contains(ids, e.ID)
+		}
 		got, err := b.Get(t.Context(), e.ID)
 		require.NoError(t, err)
 		require.Equal(t, endpoint.Active, got.State)
+		require.Equal(t, endpoint.Active, got.Told)
+		require.False(t, unwatched(), "there is nothing to tell of")
+		require.NoError(t, b.Tell(t.Context(), e.ID, endpoint.Failing))
+		require.True(t, unwatched(), "that it recovered is not told yet")
+		require.NoError(t, b.Tell(t.Context(), e.ID, endpoint.Active))
 		require.Zero(t, got.Failures)
 		require.Zero(t, got.FailingSince)
 		require.Equal(t, 1, changes(move(endpoint.Disabled, endpoint.Active, endpoint.Failing)))
+		require.True(t, unwatched(), "that it is disabled is not told yet")
 		require.Zero(t, changes(move(endpoint.Failing, endpoint.Active)), "a disabled one does not fail")
 		require.NoError(t, b.Delete(t.Context(), e.ID))
 		_, err = b.Get(t.Context(), e.ID)

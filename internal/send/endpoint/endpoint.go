@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/send/sign"
 )
@@ -78,6 +80,9 @@ type Endpoint struct {
 	State State
 	// Why is the reason for the state, in a sentence.
 	Why string
+	// Told is the state that people were told of last; Active for one that
+	// nobody was told of.
+	Told State
 	// VerifiedAt is when it last proved that it wants what is sent; zero for
 	// never.
 	VerifiedAt time.Time
@@ -128,6 +133,27 @@ func (m Message) Hash() string {
 	}
 	h.Write(m.Body)
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Mistake returns the field that keeps a message from being published, and what
+// it has to be; "" for none.
+func (m Message) Mistake() (field, want string) {
+	switch {
+	case !IsTenant(m.Tenant):
+		return "tenant", "want " + WantTenant
+	case !IsMessageID(m.ID):
+		return "id", "want " + WantID
+	case !IsType(m.Type):
+		return "type", "want " + WantType
+	case strings.HasPrefix(m.Type, OperationalPrefix):
+		return "type", "types that start with endpoint. are published by Hookyard itself"
+	case m.ContentType == "" || !httpguts.ValidHeaderFieldValue(m.ContentType):
+		return "content_type", "want the Content-Type of the body"
+	case len(m.Body) > MaxBody:
+		return "body", fmt.Sprintf("it is larger than %d bytes", MaxBody)
+	default:
+		return "", ""
+	}
 }
 
 // MaxBody is the largest body of a message, in bytes.

@@ -4,17 +4,25 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 )
 
-// InsertMessage is the statement that stores a message, with its columns in the
-// order of MessageValues. The outbox of the package send runs it in a
-// transaction of the caller's.
-const InsertMessage = `insert into send_messages (tenant, id, type, content_type, body, hash, created_at, started)
-	values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (tenant, id) do nothing`
+const insertMessage = `send_messages (tenant, id, type, content_type, body, hash, created_at, started)
+	values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (tenant, id) do `
 
-// MessageValues are the values of InsertMessage for a message whose deliveries
-// are yet to be started.
+// OutboxInsert is the statement that stores a message in a transaction of
+// somebody else's, with the values of MessageValues. It changes no row where the
+// tenant has a message with that id and another content.
+func OutboxInsert(schema string) string {
+	if schema != "" {
+		schema = `"` + strings.ReplaceAll(schema, `"`, `""`) + `".`
+	}
+	return `insert into ` + schema + insertMessage + `update set id = excluded.id where send_messages.hash = excluded.hash`
+}
+
+// MessageValues are the values of a message whose deliveries are yet to be
+// started.
 func MessageValues(m Message) []any {
 	return []any{m.Tenant, m.ID, m.Type, m.ContentType, m.Body, m.Hash(), m.CreatedAt.UnixMicro(), false}
 }
@@ -27,7 +35,7 @@ func (b *Book) Put(ctx context.Context, m Message) (stored Message, duplicate bo
 	if m.Body == nil {
 		m.Body = []byte{}
 	}
-	result, err := b.db.ExecContext(ctx, InsertMessage, MessageValues(m)...)
+	result, err := b.db.ExecContext(ctx, `insert into `+insertMessage+`nothing`, MessageValues(m)...)
 	if err != nil {
 		return Message{}, false, failed("store a message", err)
 	}

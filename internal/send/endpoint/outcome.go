@@ -50,3 +50,29 @@ func (b *Book) Move(ctx context.Context, id string, to State, why string, from .
 	})
 	return e, moved, err
 }
+
+// Tell notes the state that people are told of.
+func (b *Book) Tell(ctx context.Context, id string, told State) error {
+	_, err := b.db.ExecContext(ctx, `update send_endpoints set told = $2 where id = $1`, id, told)
+	return failed("note who was told", err)
+}
+
+// Unwatched returns endpoints that a watch has to look after: they are failing,
+// or people are yet to be told of their state. The watch over each of them may
+// be under way. They come by id, after the given one.
+func (b *Book) Unwatched(ctx context.Context, after string, limit int) (ids []string, err error) {
+	rows, err := b.db.QueryContext(ctx, `select id from send_endpoints where (state = $1 or state <> $2 and told <> state) and id > $3 order by id limit $4`,
+		Failing, Pending, after, limit)
+	if err != nil {
+		return nil, failed("list failing endpoints", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, failed("list failing endpoints", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, failed("list failing endpoints", rows.Err())
+}

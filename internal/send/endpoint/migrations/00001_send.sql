@@ -6,6 +6,7 @@ create table send_endpoints (
     headers       bytea  not null, -- sealed JSON: custom headers may be credentials
     state         text   not null, -- pending, active, failing, disabled
     why           text   not null,
+    told          text   not null, -- the state that people were told of last
     verified_at   bigint not null, -- 0 for never
     failing_since bigint not null, -- the first failure in a row; 0 for none
     failures      bigint not null, -- in a row
