@@ -6,9 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
@@ -145,6 +145,11 @@ func (s *sender) publish(id, eventType string) {
 	require.Equal(s.t, http.StatusAccepted, status, "%v", answer)
 }
 
+// endpoints runs a command on endpoints.
+func (s *sender) endpoints(args ...string) string {
+	return s.run(append(append([]string{"endpoints"}, args...), "--config", s.config())...)
+}
+
 // TestSend is the life of an endpoint: it registers, proves itself, takes what
 // is published, is down, is parked and resumed, is gone, and gets what it missed.
 func TestSend(t *testing.T) {
@@ -176,15 +181,19 @@ func TestSend(t *testing.T) {
 	// Down: the schedule is used up, and the delivery parks.
 	to.set(http.StatusInternalServerError)
 	s.publish("m3", "invoice.paid")
+	s.publish("m6", "invoice.paid")
 	s.awaitDelivery(id+":m3", "parked")
-	harness.Eventually(t, "parked lists it", func() bool { return bytes.Contains([]byte(s.run("parked", "--source", id)), []byte("exhausted")) })
+	s.awaitDelivery(id+":m6", "parked")
+	harness.Eventually(t, "parked lists both", func() bool { return strings.Count(s.run("parked", "--source", id), "exhausted") == 2 })
+	require.Contains(t, s.endpoints("delivery", id+":m3"), "500", "its attempts say why")
+	require.Contains(t, s.run("parked", "show", id+":m3"), "500")
 	to.set(http.StatusOK)
-	s.run("resume", id+":m3", "--why", "it is up again")
+	s.run("resume", "--all", "--yes", "--source", id, "--why", "it is up again")
 	s.awaitDelivery(id+":m3", "delivered")
+	s.awaitDelivery(id+":m6", "delivered")
 
 	// Gone: it is disabled, its tenant hears of it, and nothing is lost.
 	to.set(http.StatusGone)
-	before := time.Now().UTC().Add(-time.Minute).Format(time.RFC3339)
 	s.publish("m4", "invoice.paid")
 	s.awaitEndpoint(id, "disabled")
 	s.awaitDelivery(id+":m4", "undelivered")
@@ -193,16 +202,21 @@ func TestSend(t *testing.T) {
 		defer operations.mu.Unlock()
 		return len(operations.types) == 1 && operations.types[0] == "endpoint.disabled"
 	})
-	s.publish("m5", "invoice.paid")
+	require.Contains(t, s.run("publish", "acme", "invoice.paid", "--id", "m5", "--data", `{"type": "invoice.paid"}`, "--config", s.config()), "m5")
 	to.set(http.StatusOK)
-	status, _ = s.call(http.MethodPost, "/v1/endpoints/"+id+"/enable", "{}")
-	require.Equal(t, http.StatusAccepted, status)
+	require.Contains(t, s.endpoints(), "410 Gone", "the list says why it is disabled")
+	s.endpoints("enable", id)
 	s.awaitEndpoint(id, "active")
-	status, answer := s.call(http.MethodPost, "/v1/endpoints/"+id+"/replay", `{"since": "`+before+`"}`)
-	require.Equal(t, http.StatusAccepted, status, "%v", answer)
+	harness.Eventually(t, "the tenant is told that it has recovered", func() bool {
+		operations.mu.Lock()
+		defer operations.mu.Unlock()
+		return len(operations.types) == 2 && operations.types[1] == "endpoint.recovered"
+	})
+	require.Contains(t, s.endpoints("replay", id, "--since", "1m", "--dry-run", "--json"), `"count":2`)
+	require.Contains(t, s.endpoints("replay", id, "--since", "1m", "--rate", "1000", "--json"), `"count":2`)
 	s.awaitDelivery(id+":m4", "delivered")
 	s.awaitDelivery(id+":m5", "delivered")
-	for _, m := range []string{"m1", "m3", "m4", "m5"} {
+	for _, m := range []string{"m1", "m3", "m4", "m5", "m6"} {
 		require.Equal(t, 1, to.taken(m), m)
 	}
 	require.Zero(t, to.taken("m2"))

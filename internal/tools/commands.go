@@ -1,5 +1,6 @@
 // Package tools holds the commands that need no Temporal: to check a config, to
-// look at providers, to verify deliveries, and to sign and send samples.
+// look at providers, to verify deliveries, to sign and send samples, and to work on
+// the endpoints of the sending side by its API.
 package tools
 
 import (
@@ -10,5 +11,5 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(env command.Env) []*cobra.Command {
-	return []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), providersCommand(env), keygenCommand(env), versionCommand(env)}
+	return []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), endpointsCommand(env), publishCommand(env), providersCommand(env), keygenCommand(env), versionCommand(env)}
 }

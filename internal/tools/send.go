@@ -54,7 +54,7 @@ sign with and prints the public half, to be put into the config, too.`,
 			if o.generateKey {
 				return generateKey(env, file, args[0])
 			}
-			return send(cmd.Context(), env, o, args[0], strings.Join(args[1:], ""))
+			return sendSample(cmd.Context(), env, o, args[0], strings.Join(args[1:], ""))
 		},
 	}
 	f := cmd.Flags()
@@ -67,7 +67,7 @@ sign with and prints the public half, to be put into the config, too.`,
 	return cmd
 }
 
-func send(ctx context.Context, env command.Env, o sendOptions, name, eventType string) error {
+func sendSample(ctx context.Context, env command.Env, o sendOptions, name, eventType string) error {
 	set, err := command.LoadFor(o.config, env, name)
 	if err != nil {
 		return err

@@ -78,6 +78,15 @@ func (f *temporal) ListWorkflow(context.Context, *workflowservice.ListWorkflowEx
 	return &workflowservice.ListWorkflowExecutionsResponse{Executions: list}, f.err()
 }
 
+// noHistory has no event.
+type noHistory struct{ client.HistoryEventIterator }
+
+func (noHistory) HasNext() bool { return false }
+
+func (f *temporal) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+	return noHistory{}
+}
+
 func (f *temporal) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	if f.runs[id] == nil {
 		return nil, serviceerror.NewNotFound("no such run")

@@ -252,10 +252,34 @@ func (s *Server) delivery(r *request) (d delivered, err error) {
 			d.NextAt = &at
 		}
 	}
-	if d.Ended != nil {
+	switch {
+	case d.Ended != nil:
 		s.ended(r, &d)
+	case d.State == event.StateParked:
+		s.exhausted(r, &d)
 	}
 	return d, nil
+}
+
+// exhausted fills in the attempts of a delivery that has parked: they are in the
+// failure of its last step.
+func (s *Server) exhausted(r *request, d *delivered) {
+	events := s.Starter.Client.GetWorkflowHistory(r.Context(), d.ID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		if err != nil {
+			return // the attempts are not what was asked for first
+		}
+		failed := e.GetActivityTaskFailedEventAttributes().GetFailure()
+		if failed == nil {
+			continue
+		}
+		var count int
+		var log []delivery.Attempt
+		if details := failed.GetApplicationFailureInfo().GetDetails(); details != nil && converter.GetDefaultDataConverter().FromPayloads(details, &count, &log) == nil {
+			d.Attempts, d.Why = log, failed.GetMessage()
+		}
+	}
 }
 
 // ended fills in what a closed delivery returned.
