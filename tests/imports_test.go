@@ -40,7 +40,7 @@ func rules() []rule {
 	product := []string{
 		"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/command", "internal/eventrun", "internal/payload", "internal/store", "internal/telemetry",
 		"internal/send/api", "internal/send/attempt", "internal/send/delivery", "internal/send/egress", "internal/send/endpoint", "internal/send/sign",
-		"internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/parking",
+		"internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/parking", "send",
 	}
 	const putApart = "serve, operate, dev and tools are for different people; what two of them need belongs to the package it is about"
 	testing := slices.Concat(product, []string{
@@ -100,6 +100,10 @@ func rules() []rule {
 				"internal/store", "internal/worker/failure",
 			},
 			why: "the sending side stands beside the edge: what both need is in event and in the store",
+		}, {
+			folder: "send",
+			ours:   []string{"internal/send/endpoint"},
+			why:    "teams import it into programs of their own: it publishes, and brings nothing of what delivers",
 		}, {
 			folder: "internal/send/delivery",
 			ours:   []string{"event"},
