@@ -85,28 +85,43 @@ type Payloads struct {
 
 // LoadPayloads reads that part of a file alone. Mistakes and missing secrets in
 // the rest do not matter: who repairs runs needs none of it.
-func LoadPayloads(path string, opts Options) (Payloads, error) {
+func LoadPayloads(path string, opts Options) (p Payloads, err error) {
+	err = loadPart(path, opts, func(d *decoder) map[string]func(value) {
+		return map[string]func(value){"encryption": d.encryption(&p.Encryption), "payload_store": d.payloadStore(&p.Store)}
+	})
+	return p, err
+}
+
+// LoadJournal reads where the journal is, and nothing else of a file.
+func LoadJournal(path string, opts Options) (store Store, journal Journal, err error) {
+	usual := defaults(filepath.Dir(path))
+	store, journal = usual.Store, usual.Journal
+	err = loadPart(path, opts, func(d *decoder) map[string]func(value) {
+		return map[string]func(value){"store": d.store(&store), "journal": d.journal(&journal)}
+	})
+	return store, journal, err
+}
+
+// loadPart reads some sections of a file. Mistakes elsewhere do not matter.
+func loadPart(path string, opts Options, sections func(d *decoder) map[string]func(value)) error {
 	opts = opts.withDefaults()
 	data, err := opts.ReadFile(path)
 	if err != nil {
-		return Payloads{}, fmt.Errorf("read config %q: %w", path, cause(err))
+		return fmt.Errorf("read config %q: %w", path, cause(err))
 	}
 	root, bad := parseYAML(data)
 	if bad != nil {
-		return Payloads{}, Mistakes{{File: path, Line: bad.Line, Text: bad.Text}}
+		return Mistakes{{File: path, Line: bad.Line, Text: bad.Text}}
 	}
 	d := &decoder{file: path, dir: filepath.Dir(path), opts: opts}
 	d.simplify(nil, root)
 	d.mistakes = nil // of the whole file
-	var p Payloads
-	for key, read := range map[string]func(value){
-		"encryption": d.encryption(&p.Encryption), "payload_store": d.payloadStore(&p.Store),
-	} {
+	for key, read := range sections(d) {
 		if node := valueOf(root, key); node != nil {
 			read(value{keys: []string{key}, line: node.Line, node: node})
 		}
 	}
-	return p, d.mistakes.Err()
+	return d.mistakes.Err()
 }
 
 // What a file may cost to read: its size bounds the time, and its depth the

@@ -265,12 +265,12 @@ func setsAside(t *testing.T, at journal.Place) {
 	eventually(t, func() bool { // others have to start for "failing" to be the one to blame
 		n++
 		require.NoError(t, put(t, j, "b", fmt.Sprint("other", n), "{}"))
-		found, err := db.SetAside(t.Context(), "b", 10)
+		found, err := db.SetAside(t.Context(), journal.Some{Source: "b", Limit: 10})
 		require.NoError(t, err)
 		return len(found) == 3
 	})
 	eventually(t, func() bool { return len(starts.ids()) == 1+n })
-	found, err := db.SetAside(t.Context(), "", 10)
+	found, err := db.SetAside(t.Context(), journal.Some{Limit: 10})
 	require.NoError(t, err)
 	ids := map[string]int64{}
 	for _, a := range found {
@@ -298,7 +298,7 @@ func setsAside(t *testing.T, at journal.Place) {
 	require.NoError(t, put(t, j, "b", "refused", "{}"))
 	require.ErrorIs(t, db.Retry(t.Context(), ids["refused"], time.Now()), journal.ErrWaiting)
 	eventually(t, func() bool { // what was started is deleted a moment later
-		waiting, err := db.Waiting(t.Context(), "b", 10)
+		waiting, err := db.Waiting(t.Context(), journal.Some{Source: "b", Limit: 10})
 		require.NoError(t, err)
 		return len(waiting) == 1 && waiting[0].WorkflowID == "b:refused"
 	})

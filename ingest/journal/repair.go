@@ -24,16 +24,28 @@ var (
 	ErrWaiting  = errors.New("the journal has an event of this Workflow Id already, which starts by itself")
 )
 
-// Waiting returns the records that wait for the drain, without their payloads:
-// those of a source, or of all if it is "", in the order of arrival, at most limit.
-func (t *Tables) Waiting(ctx context.Context, source string, limit int) ([]Record, error) {
-	return t.records(ctx, "select seq, source, workflow_id, appended_at, is_json, header, null, crc from journal where $1 in ('', source) order by seq limit $2", source, limit)
+// Some says which records a list has.
+type Some struct {
+	Source string // "" is all
+	Reason string // of those that were set aside; "" is all
+	After  int64  // those with a higher Seq than this
+	Limit  int    // so many at most
 }
 
-// SetAside returns the records that were set aside, without their payloads: those
-// of a source, or of all if it is "", at most limit.
-func (t *Tables) SetAside(ctx context.Context, source string, limit int) (found []Aside, err error) {
-	return t.asides(ctx, "select id, source, workflow_id, appended_at, is_json, header, null, crc, reason, error, set_aside_at from journal_set_aside where $1 in ('', source) order by id limit $2", source, limit)
+// listed are the columns of a list, which has no payloads.
+const listed = "source, workflow_id, appended_at, is_json, header, null, crc"
+
+// Waiting lists the records that wait for the drain, in the order of arrival,
+// without their payloads.
+func (t *Tables) Waiting(ctx context.Context, some Some) ([]Record, error) {
+	return t.records(ctx, "select seq, "+listed+" from journal where $1 in ('', source) and seq > $2 order by seq limit $3", some.Source, some.After, some.Limit)
+}
+
+// SetAside lists the records that were set aside, in that order, without their
+// payloads.
+func (t *Tables) SetAside(ctx context.Context, some Some) ([]Aside, error) {
+	return t.asides(ctx, "select id, "+listed+", reason, error, set_aside_at from journal_set_aside where $1 in ('', source) and $2 in ('', reason) and id > $3 order by id limit $4",
+		some.Source, some.Reason, some.After, some.Limit)
 }
 
 func (t *Tables) asides(ctx context.Context, query string, args ...any) (found []Aside, err error) {
@@ -44,16 +56,29 @@ func (t *Tables) asides(ctx context.Context, query string, args ...any) (found [
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var (
-			a  Aside
-			at int64
+			a                Aside
+			reason, text, at any // which damage may have given another type
 		)
-		if err := a.scan(rows, &a.Reason, &a.Error, &at); err != nil {
+		if err := a.scan(rows, &reason, &text, &at); err != nil {
 			return nil, err
 		}
-		a.SetAsideAt = time.UnixMicro(at)
+		a.Reason, a.Error = string(bytesOf(reason)), string(bytesOf(text))
+		if micros, ok := at.(int64); ok {
+			a.SetAsideAt = time.UnixMicro(micros)
+		}
 		found = append(found, a)
 	}
 	return found, rows.Err()
+}
+
+// Find returns what is there of a Workflow Id: in the journal, at most one, and
+// among those that were set aside, ten at most.
+func (t *Tables) Find(ctx context.Context, workflowID string) (waiting []Record, aside []Aside, err error) {
+	waiting, err = t.records(ctx, "select seq, "+columns+" from journal where workflow_id = $1", workflowID)
+	if err == nil {
+		aside, err = t.asides(ctx, "select id, "+columns+", reason, error, set_aside_at from journal_set_aside where workflow_id = $1 order by id limit 10", workflowID)
+	}
+	return waiting, aside, err
 }
 
 // Show returns one record that was set aside, whole.
@@ -116,6 +141,10 @@ func (t *Tables) Drop(ctx context.Context, id int64) error {
 	return nil
 }
 
+// atOnce is how many records Verify and Recover hold in memory. Each may be as
+// large as Temporal takes, 2 MiB.
+const atOnce = 32
+
 // Verify has SQLite check the file, and checks each record. It returns how many
 // there are, and those that are damaged.
 func (t *Tables) Verify(ctx context.Context) (records int64, damaged []Record, err error) {
@@ -125,7 +154,7 @@ func (t *Tables) Verify(ctx context.Context) (records int64, damaged []Record, e
 		}
 	}
 	for after := int64(0); ; {
-		page, err := t.records(ctx, "select seq, "+columns+" from journal where seq > $1 order by seq limit $2", after, maxPage)
+		page, err := t.records(ctx, "select seq, "+columns+" from journal where seq > $1 order by seq limit $2", after, atOnce)
 		if err != nil || len(page) == 0 {
 			return records, damaged, err
 		}
@@ -148,8 +177,8 @@ type Recovered struct {
 	FirstLoss error // why the first of those could not be read
 }
 
-// Recover adds the records of a damaged file, which is not changed, to the
-// journal. Each keeps the time at which it was appended. Temporal refuses those
+// Recover adds the records of a damaged file, whose records stay as they are, to
+// the journal. Each keeps the time at which it was appended. Temporal refuses those
 // that were started before.
 func (t *Tables) Recover(ctx context.Context, damaged string) (r Recovered, err error) {
 	from, err := store.Open(ctx, store.Options{SQLite: damaged})
@@ -159,7 +188,7 @@ func (t *Tables) Recover(ctx context.Context, damaged string) (r Recovered, err 
 	defer func() { err = errors.Join(err, from.Close()) }()
 	last := int64(0)
 	for {
-		page, err := (&Tables{read: from}).records(ctx, "select seq, "+columns+" from journal not indexed where seq > $1 order by seq limit $2", last, maxPage)
+		page, err := (&Tables{read: from}).records(ctx, "select seq, "+columns+" from journal not indexed where seq > $1 order by seq limit $2", last, atOnce)
 		if err != nil {
 			r.FirstLoss = err
 			break

@@ -31,21 +31,30 @@ Start with "hookyard dev": it runs everything on this machine.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
 	root.AddCommand(commands...)
 	nameProgram(root)
-	for _, c := range root.Commands() {
-		if check := c.Args; check != nil {
-			c.Args = func(cmd *cobra.Command, got []string) error {
-				if err := check(cmd, got); err != nil {
-					return Usage(fmt.Errorf("%s: %w; see `hookyard %s --help`", cmd.Name(), err, cmd.Name()))
-				}
-				return nil
-			}
-		}
-	}
+	countArgs("", root.Commands())
 	err := root.ExecuteContext(ctx)
 	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
 		return Usage(err)
 	}
 	return err
+}
+
+// countArgs makes a wrong number of arguments a mistake in the command line that
+// says where to read on.
+func countArgs(parent string, commands []*cobra.Command) {
+	for _, c := range commands {
+		path := parent + c.Name()
+		if check := c.Args; check != nil {
+			c.Args = func(cmd *cobra.Command, got []string) error {
+				err := check(cmd, got)
+				if err == nil || strings.HasPrefix(err.Error(), path+":") { // it says so itself
+					return err
+				}
+				return Usage(fmt.Errorf("%s: %w; see `hookyard %s --help`", path, err, path))
+			}
+		}
+		countArgs(path+" ", c.Commands())
+	}
 }
 
 // nameProgram has the help of each command say how this program is started.

@@ -12,11 +12,22 @@ import (
 const journalFile = "hookyard-journal.db"
 
 // JournalPlace says where the journal is that the config asks for.
-func JournalPlace(cfg *config.Config) journal.Place {
-	if !cfg.Store.Postgres.IsZero() {
-		return journal.Place{Postgres: cfg.Store.Postgres.Reveal(), MaxSize: cfg.Journal.MaxSize}
+func JournalPlace(at config.Store, bounds config.Journal) journal.Place {
+	if !at.Postgres.IsZero() {
+		return journal.Place{Postgres: at.Postgres.Reveal(), MaxSize: bounds.MaxSize}
 	}
-	return journal.Place{SQLite: filepath.Join(filepath.Dir(cfg.Store.SQLite), journalFile), MaxSize: cfg.Journal.MaxSize}
+	return journal.Place{SQLite: filepath.Join(filepath.Dir(at.SQLite), journalFile), MaxSize: bounds.MaxSize}
+}
+
+// FindJournal says where the journal is, for a command that reads nothing else of
+// the config.
+func FindJournal(named string, env Env) (journal.Place, error) {
+	path, err := FindConfig(named, env)
+	if err != nil {
+		return journal.Place{}, err
+	}
+	at, bounds, err := config.LoadJournal(path, config.Options{LookupEnv: env.LookupEnv})
+	return JournalPlace(at, bounds), err
 }
 
 // Journals reports whether a source has a journal.

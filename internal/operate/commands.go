@@ -13,10 +13,10 @@ func Commands(env command.Env) []*cobra.Command {
 	env.Config = new(string)
 	commands := []*cobra.Command{
 		parkedCommand(env), resumeCommand(env), resolveCommand(env), amendCommand(env), discardCommand(env), resetCommand(env),
-		pauseCommand(env), unpauseCommand(env), replayCommand(env), alertsCommand(env),
+		pauseCommand(env), unpauseCommand(env), replayCommand(env), alertsCommand(env), journalCommand(env),
 	}
 	for _, c := range commands {
-		if c.Flags().Lookup("config") == nil {
+		if c.Flags().Lookup("config") == nil && c.PersistentFlags().Lookup("config") == nil {
 			c.PersistentFlags().StringVarP(env.Config, "config", "c", "",
 				"the config file, for its encryption and payload_store (default hookyard.yaml if it is here, else the demo's)")
 		}

@@ -23,7 +23,7 @@ const backlogPriority = 4
 func (s *Service) newJournal(c client.Client, starter *ingest.WorkflowStarter,
 	hold func(ctx context.Context, source string) (bool, error),
 ) (*journal.Journal, error) {
-	place := command.JournalPlace(s.Started.Config)
+	place := command.JournalPlace(s.Started.Store, s.Started.Journal)
 	if !command.Journals(s.Started.Config) {
 		if !exists(place.SQLite) {
 			return nil, nil //nolint:nilnil // no journal, and nothing wrong
