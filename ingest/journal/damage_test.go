@@ -110,7 +110,9 @@ func TestFlippedBytes(t *testing.T) {
 		asides, moves = asides+f.aside, moves+len(f.moved)
 		if len(f.moved) == 0 {
 			require.Equal(t, len(whole.ids), len(f.started.ids())+f.aside, "byte %d: an event is lost, and nobody heard of it", at)
-		} else if r, err := recoverInto(t, folder, f.moved[0]); err == nil {
+		} else {
+			r, err := recoverInto(t, folder, f.moved[0])
+			require.NoError(t, err, "byte %d", at)
 			recovered += r.Added
 			require.LessOrEqual(t, r.Added+r.Damaged, int64(len(whole.ids)))
 			if r.Unread == 0 && r.FirstLoss == nil {

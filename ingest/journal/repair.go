@@ -181,11 +181,12 @@ type Recovered struct {
 // the journal. Each keeps the time at which it was appended. Temporal refuses those
 // that were started before.
 func (t *Tables) Recover(ctx context.Context, damaged string) (r Recovered, err error) {
-	from, err := store.Open(ctx, store.Options{SQLite: damaged})
+	file, err := openDamaged(ctx, damaged)
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, from.Close()) }()
+	defer func() { err = errors.Join(err, file.Close()) }()
+	from := file.DB
 	last := int64(0)
 	for {
 		page, err := (&Tables{read: from}).records(ctx, "select seq, "+columns+" from journal not indexed where seq > $1 order by seq limit $2", last, atOnce)

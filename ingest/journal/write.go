@@ -335,22 +335,31 @@ func (j *Journal) giveBack(ctx context.Context) {
 	if t == nil || t.db.Dialect == store.Postgres {
 		return
 	}
-	_, free, err := t.pages(ctx)
-	if err == nil && free > keepFree {
-		err = t.shrink(ctx, min(free-keepFree, giveAtOnce))
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := t.shrink(ctx); err != nil && ctx.Err() == nil {
 		j.reopen(ctx, err)
 	}
 }
 
-// shrink gives pages back.
-func (t *Tables) shrink(ctx context.Context, pages int64) error {
-	if err := t.vacuum(ctx, pages); err != nil {
+// shrink gives some of the free pages back. The file becomes shorter when the log
+// is moved into it. A reader may be in the way of that, so shrink tries again as
+// long as the file is longer than its pages.
+func (t *Tables) shrink(ctx context.Context) error {
+	pages, free, err := t.pages(ctx)
+	if err != nil {
 		return err
 	}
-	// The file becomes shorter when the log is moved into it.
-	_, err := t.db.ExecContext(ctx, "pragma wal_checkpoint(passive)")
+	if free > keepFree {
+		if err := t.vacuum(ctx, min(free-keepFree, giveAtOnce)); err != nil {
+			return err
+		}
+		if pages, _, err = t.pages(ctx); err != nil {
+			return err
+		}
+	}
+	if file, err := os.Stat(t.file); err != nil || file.Size() <= pages*pageSize {
+		return nil // inPlace tells of a file that is gone
+	}
+	_, err = t.db.ExecContext(ctx, "pragma wal_checkpoint(passive)")
 	return err
 }
 
