@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -91,8 +92,11 @@ func copyWithNewStart(ctx context.Context, from, to, fresh string) error {
 	if _, err := copyFile(from+"-wal", to+"-wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	// The number of pages is at byte 28 of SQLite's header.
-	binary.BigEndian.PutUint32(start[28:], uint32(size/pageSize))
+	pages := size / pageSize
+	if pages > math.MaxUint32 {
+		return fmt.Errorf("%q has %d pages, which is more than SQLite has", from, pages)
+	}
+	binary.BigEndian.PutUint32(start[28:], uint32(pages)) // where SQLite's header has it
 	f, err := os.OpenFile(to, os.O_WRONLY, 0)
 	if err != nil {
 		return err

@@ -356,10 +356,10 @@ func (t *Tables) shrink(ctx context.Context) error {
 			return err
 		}
 	}
-	if file, err := os.Stat(t.file); err != nil || file.Size() <= pages*pageSize {
-		return nil // inPlace tells of a file that is gone
+	file, gone := os.Stat(t.file) // inPlace tells of one that is gone
+	if gone == nil && file.Size() > pages*pageSize {
+		_, err = t.db.ExecContext(ctx, "pragma wal_checkpoint(passive)")
 	}
-	_, err = t.db.ExecContext(ctx, "pragma wal_checkpoint(passive)")
 	return err
 }
 
