@@ -93,7 +93,7 @@ func copyWithNewStart(ctx context.Context, from, to, fresh string) error {
 		return err
 	}
 	pages := size / pageSize
-	if pages > math.MaxUint32 {
+	if pages < 0 || pages > math.MaxUint32 {
 		return fmt.Errorf("%q has %d pages, which is more than SQLite has", from, pages)
 	}
 	binary.BigEndian.PutUint32(start[28:], uint32(pages)) // where SQLite's header has it
