@@ -92,6 +92,7 @@ func (c *compiler) compile(spec Spec) *Provider {
 	for _, name := range sortedKeys(spec.Options) {
 		c.option(name, spec.Options[name])
 	}
+	p.reconcile = c.reconcile(spec.Reconcile)
 	p.scheme = c.scheme(&spec, p)
 	p.sensitive = c.sensitive(&spec)
 	p.spec = spec

@@ -43,7 +43,7 @@ func list(lookups []lookup) string {
 	return strings.Join(texts, ", ")
 }
 
-const lookupForms = `header:NAME, json:PATH, item:PATH, form:FIELD, query:NAME, key:A|B, otherkey:A|B, option:NAME, body:sha256, item:sha256, delivery:sha256, delivery:random, or several composed as "{header:A}-{json:b}"`
+const lookupForms = `header:NAME, json:PATH, item:PATH, raw:PATH, form:FIELD, query:NAME, key:A|B, otherkey:A|B, option:NAME, body:sha256, item:sha256, delivery:sha256, delivery:random, or several composed as "{header:A}-{json:b}"`
 
 func parseLookup(text string) (lookup, error) {
 	if strings.Contains(text, "{") {
@@ -95,7 +95,7 @@ func (l lookup) tells(inBatch bool) bool {
 // ofItem reports whether the value depends on the item of a batch.
 func (l lookup) ofItem() bool {
 	switch l.kind {
-	case "item", "key", "otherkey", "delivery":
+	case "item", "raw", "key", "otherkey", "delivery":
 		return true
 	}
 	return slices.ContainsFunc(l.parts, lookup.ofItem)
@@ -131,6 +131,11 @@ func finder(kind, arg string) func(v *view) (string, bool) {
 		}
 	case "item":
 		return func(v *view) (string, bool) { return scalar(gjson.Get(v.item, arg)) }
+	case "raw":
+		return func(v *view) (string, bool) {
+			found := gjson.Get(v.item, arg)
+			return found.Raw, found.Raw != ""
+		}
 	case "form":
 		return formFinder(arg)
 	case "query":

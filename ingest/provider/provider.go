@@ -53,6 +53,7 @@ type Provider struct {
 	samples     map[string][]byte
 	schemes     map[string]Scheme // that a configured part may name
 	sensitive   []string          // see SensitiveHeaders
+	reconcile   *reconcile        // nil where the file does not say how
 }
 
 // Scheme is how a provider signs. One Scheme serves all sources of a program,

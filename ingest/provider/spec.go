@@ -13,6 +13,7 @@ import (
 //	header:NAME      the one header of that name
 //	json:PATH        a string or number in a JSON body, by gjson path
 //	item:PATH        the same in the one item of a batch (see EventSpec.Each)
+//	raw:PATH         the JSON at a path of the item, as it stands
 //	form:FIELD       a field of a form body; form:FIELD|PATH for JSON inside it
 //	query:NAME       a parameter of the URL's query
 //	key:A|B|C        the name of the first of these keys of the item, or else
@@ -67,6 +68,10 @@ type Spec struct {
 	AliasRetries map[string]RetriesSpec `yaml:"alias_retries"`
 	// Options are what an operator has to tell, or may, besides secrets.
 	Options map[string]OptionSpec `yaml:"options"`
+	// Reconcile is how to ask the provider's API what has happened, so that
+	// events are found whose delivery never came. Left out where it has no
+	// such API, or where the ids in it are not those of deliveries.
+	Reconcile *ReconcileSpec `yaml:"reconcile"`
 	// Samples names, by event type, files with a body to try things with.
 	Samples map[string]string `yaml:"samples"`
 }
@@ -325,6 +330,140 @@ func (o *OptionSpec) UnmarshalYAML(node *yaml.Node) error {
 	}
 	type plain OptionSpec // without this method
 	return node.Load((*plain)(o), yaml.WithKnownFields())
+}
+
+// ReconcileSpec is how the provider's API lists what has happened. Its texts
+// may hold {url}, the address of the API; {option:NAME}; {from} and {to}, the
+// times that are asked for; {count}, how many items were listed before;
+// {json:PATH} and {header:NAME} of the page; {item}, an item of it as it
+// stands; {item:PATH}, a text or number in it; {raw:PATH}, the JSON at a path
+// of it, as it stands.
+type ReconcileSpec struct {
+	// Docs is the address of the provider's page about this API.
+	Docs string `yaml:"docs"`
+	// Unchecked says what of this could not be checked against the provider's
+	// documentation.
+	Unchecked OneOrMore `yaml:"unchecked"`
+	// URL is the address of the API, without a slash at its end. A source may
+	// give another one, such as that of a sandbox. Left out where each
+	// customer has one, so that a source has to give it.
+	URL string `yaml:"url"`
+	// Key is one line that says what the key is and where it is found.
+	Key string `yaml:"key"`
+	// Keeps is how far back the list goes.
+	Keeps Duration `yaml:"keeps"`
+	// Settle is how old an event has to be before it counts as missing: until
+	// then its delivery may still come. Default 10m.
+	Settle Duration `yaml:"settle"`
+	// Auth is how a request carries the key.
+	Auth AuthSpec `yaml:"auth"`
+	// Header are the headers of each request by name, besides the key's.
+	Header map[string]string `yaml:"header"`
+	// List is the request for a page, and how the page is read.
+	List ListingSpec `yaml:"list"`
+	// Detail is the address of one item, where the list does not have all of
+	// it. What it answers stands in place of the item.
+	Detail string `yaml:"detail"`
+	// Delivery makes of an item what a delivery of it would have been.
+	Delivery ListedSpec `yaml:"delivery"`
+	// Redeliver has the provider deliver an item again. Without it the event
+	// is started from what the list says.
+	Redeliver *RedeliverSpec `yaml:"redeliver"`
+}
+
+// AuthSpec is how a request carries the key.
+type AuthSpec struct {
+	// As is one of
+	//
+	//	bearer  Authorization: Bearer KEY
+	//	basic   as HTTP has it; the key is USER:PASSWORD, or USER alone
+	//	header  the key in a header, after a prefix
+	//	oauth2  a token for client credentials; the key is ID:SECRET
+	//	apple   a JWT that the key, a private key in PEM, signs; the options
+	//	        issuer_id, key_id and bundle_id say the rest
+	As string `yaml:"as"`
+	// Header is the name of the header, with As: header.
+	Header string `yaml:"header"`
+	// Prefix stands before the key, with As: header.
+	Prefix string `yaml:"prefix"`
+	// Token is where the token is asked for, with As: oauth2. It is on the
+	// host of the API.
+	Token string `yaml:"token"`
+}
+
+// ListingSpec is the request for a page, and how the page is read.
+type ListingSpec struct {
+	// Get is the address of the list.
+	Get string `yaml:"get"`
+	// Post is given in place of Get where the list is asked for by POST.
+	Post string `yaml:"post"`
+	// Query are the parameters of the address. One whose placeholders have no
+	// value is left out; one whose value is an option that is a list is given
+	// once for each.
+	Query map[string]string `yaml:"query"`
+	// Body is the JSON of a POST.
+	Body string `yaml:"body"`
+	// Times is how {from} and {to} are written: s, ms or iso8601. Default
+	// iso8601.
+	Times string `yaml:"times"`
+	// Items is where the items stand: json:PATH. The PATH @this means that
+	// the page is the list.
+	Items string `yaml:"items"`
+	// At is the lookup of an item's time. Items that are too young or too old
+	// are left out. It may be missing where items are redelivered: each sweep
+	// then reads all that the API keeps.
+	At string `yaml:"at"`
+	// AtUnit is how that time is written: s, ms or iso8601. Default Times.
+	AtUnit string `yaml:"at_unit"`
+	// NewestFirst says that no page after one with an item older than {from}
+	// needs to be read. It is for lists that cannot be asked for a time.
+	NewestFirst bool `yaml:"newest_first"`
+	// When holds, by lookup, what marks the items that count: a text, "*" for
+	// anything, "" for what must not be there. Default all.
+	When map[string]string `yaml:"when"`
+	// Next is how the next page is asked for. Left out where there is one
+	// page.
+	Next *NextSpec `yaml:"next"`
+}
+
+// NextSpec is how the next page is asked for, in one of four forms. {item:PATH}
+// is of the last item of the page. Where the text has no value, the page was
+// the last one.
+type NextSpec struct {
+	// Query are the parameters that change.
+	Query map[string]string `yaml:"query"`
+	// Body are the values that change in the JSON of a POST, by path.
+	Body map[string]string `yaml:"body"`
+	// URL is the lookup of the next page's address. It has to be on the host
+	// of the API.
+	URL string `yaml:"url"`
+	// Link is the rel of the Link header that has the address.
+	Link string `yaml:"link"`
+	// While is a lookup that is empty, false or 0 on the last page.
+	While string `yaml:"while"`
+}
+
+// ListedSpec makes of an item what a delivery of it would have been. Its id
+// and type are then those of the event, as of any delivery.
+type ListedSpec struct {
+	// URL is the address that it was delivered to, where the scheme signs it.
+	URL string `yaml:"url"`
+	// Body is the delivery's body. Default {item}.
+	Body string `yaml:"body"`
+	// Header are the delivery's headers by name. One whose placeholders have
+	// no value is left out.
+	Header map[string]string `yaml:"header"`
+	// Signed says that the delivery is signed as the first one was, so that it
+	// is verified, at the item's time.
+	Signed bool `yaml:"signed"`
+}
+
+// RedeliverSpec is the request that has the provider deliver an item again.
+type RedeliverSpec struct {
+	// Post is the address.
+	Post string `yaml:"post"`
+	// Body is the JSON that is sent. Default none.
+	Body string `yaml:"body"`
 }
 
 // OneOrMore is a text, or a list of texts.

@@ -59,7 +59,10 @@ func (p pieces) join() []byte {
 
 // parseTemplate reads text in which {…} is a placeholder. A brace that opens
 // no placeholder stands for itself, so that a template can be JSON.
-func parseTemplate(text string) (template, error) {
+func parseTemplate(text string) (template, error) { return readTemplate(text, placeholders) }
+
+// readTemplate is parseTemplate with other placeholders.
+func readTemplate(text string, known map[string]func(v *view) (string, bool)) (template, error) {
 	var t template
 	literal := func(s string) {
 		if s != "" {
@@ -80,7 +83,7 @@ func parseTemplate(text string) (template, error) {
 		}
 		literal(rest[:open])
 		name := rest[open+1 : open+end]
-		p, err := parsePlaceholder(name)
+		p, err := parsePlaceholder(name, known)
 		if err != nil {
 			return nil, err
 		}
@@ -100,16 +103,30 @@ var placeholders = map[string]func(v *view) (string, bool){
 	"granted":   func(v *view) (string, bool) { return v.granted, v.granted != "" },
 }
 
-func parsePlaceholder(name string) (part, error) {
-	if name == "body" {
+// listingPlaceholders are those of `reconcile`.
+var listingPlaceholders = map[string]func(v *view) (string, bool){
+	"url":   placeholders["url"],
+	"item":  func(v *view) (string, bool) { return v.item, v.item != "" },
+	"from":  func(v *view) (string, bool) { return v.listing.from, v.listing.from != "" },
+	"to":    func(v *view) (string, bool) { return v.listing.to, v.listing.to != "" },
+	"count": func(v *view) (string, bool) { return v.listing.count, v.listing.count != "" },
+}
+
+func parsePlaceholder(name string, known map[string]func(v *view) (string, bool)) (part, error) {
+	_, listing := known["item"]
+	if name == "body" && !listing {
 		return part{name: name, body: true}, nil
 	}
 	p := part{name: name}
-	find, ok := placeholders[name]
+	find, ok := known[name]
 	if !ok {
 		var err error
 		if find, p.lookup, err = parseValue(name); err != nil {
-			return part{}, fmt.Errorf("unknown placeholder {%s}; known: {body}, {%s}, and {LOOKUP} with %s", name, strings.Join(sortedKeys(placeholders), "}, {"), lookupForms)
+			names := sortedKeys(known)
+			if !listing {
+				names = append([]string{"body"}, names...)
+			}
+			return part{}, fmt.Errorf("unknown placeholder {%s}; known: {%s}, and {LOOKUP} with %s", name, strings.Join(names, "}, {"), lookupForms)
 		}
 	}
 	p.find = find

@@ -24,6 +24,8 @@ type view struct {
 	item      string // one of a batch, as JSON; "" outside a batch
 	element   string // what the item's digest is of; see EventSpec.Split
 
+	listing struct{ from, to, count string } // of a list that is asked for, for {from}, {to} and {count}
+
 	attemptFields []string // that digests leave out
 	bodySum       string   // the body's digest, once it is known
 

@@ -77,6 +77,7 @@ func printProvider(out io.Writer, p *provider.Provider, f providerFacts) {
 	if f.RedeliversByHand != "" {
 		fact("", f.RedeliversByHand+" when a person asks it to")
 	}
+	fact("reconcile", reconciles(p))
 	fact("handshake", cmp.Or(strings.Join(f.Handshakes, ", "), "none"))
 	fact("send", map[string]string{
 		sendYes:  "can sign a sample",
@@ -88,6 +89,19 @@ func printProvider(out io.Writer, p *provider.Provider, f providerFacts) {
 	if text, ok := provider.BuiltinFile(cmp.Or(f.AliasOf, f.Name)); ok {
 		fmt.Fprintf(out, "\nIts file:\n\n%s", text)
 	}
+}
+
+// reconciles says whether events are found whose delivery never came.
+func reconciles(p *provider.Provider) string {
+	spec := p.Spec().Reconcile
+	if spec == nil {
+		return "no: the file does not say how its API lists what has happened"
+	}
+	found := "started from its API's list"
+	if spec.Redeliver != nil {
+		found = "delivered again"
+	}
+	return "what never came is " + found + "; key: " + spec.Key
 }
 
 // sourceBlock is a config with one source of the provider. What has to be
