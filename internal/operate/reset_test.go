@@ -8,6 +8,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
+	updatepb "go.temporal.io/api/update/v1"
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/eventrun"
@@ -121,4 +122,56 @@ func TestResetLeavesDiscardedAlone(t *testing.T) {
 	_, err = reset{}.do(t.Context(), operatorOn(fake), r)
 	require.NoError(t, err)
 	require.Equal(t, third, fake.Resets[0].GetWorkflowTaskFinishEventId())
+}
+
+// continuing returns the history of a run that begins where another one ended, in
+// which the steps ran.
+func continuing(t *testing.T, earlier string, steps ...string) (h *historyOf, decisions []int64) {
+	h = newHistory(t)
+	h.events[0].Attributes = &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
+		WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{ContinuedExecutionRunId: earlier},
+	}
+	for _, step := range steps {
+		d := h.decide()
+		h.schedule(d, step)
+		decisions = append(decisions, d)
+	}
+	return h, decisions
+}
+
+// TestResetOfAnEarlierRun goes back to steps of the runs that a run continues.
+func TestResetOfAnEarlierRun(t *testing.T) {
+	t.Parallel()
+	fake, r, _ := parkedForReset(t)
+	now, _ := continuing(t, "second", "SendReceipt")
+	second, at := continuing(t, "first", "RecordPayment", "Ship")
+	first, oldest := continuing(t, "", "RecordPayment", "Reserve")
+	fake.Histories[r.RunID], fake.Histories["second"], fake.Histories["first"] = now.events, second.events, first.events
+
+	said, err := reset{step: "RecordPayment"}.do(t.Context(), operatorOn(fake), r)
+	require.NoError(t, err)
+	require.Equal(t, "reset to before RecordPayment: run reset-1 took the place of run second", said)
+	require.Equal(t, at[0], fake.Resets[0].GetWorkflowTaskFinishEventId(), "where it ran last")
+	_, err = reset{step: "Reserve"}.do(t.Context(), operatorOn(fake), r)
+	require.NoError(t, err)
+	require.Equal(t, "first", fake.Resets[1].GetWorkflowExecution().GetRunId())
+	require.Equal(t, oldest[1], fake.Resets[1].GetWorkflowTaskFinishEventId())
+
+	_, err = reset{step: "Refund"}.do(t.Context(), operatorOn(fake), r)
+	require.EqualError(t, err, `run "stripe:a": step "Refund" did not run in it; known: SendReceipt`)
+
+	second.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAcceptedEventAttributes{
+			WorkflowExecutionUpdateAcceptedEventAttributes: &historypb.WorkflowExecutionUpdateAcceptedEventAttributes{
+				AcceptedRequest: &updatepb.Request{Input: &updatepb.Input{Name: event.UpdateAmend}},
+			},
+		},
+	})
+	fake.Histories["second"] = second.events
+	_, err = reset{step: "Ship"}.do(t.Context(), operatorOn(fake), r)
+	require.ErrorContains(t, err, `step "Ship" ran before the payload was amended`)
+	_, err = reset{step: "Reserve"}.do(t.Context(), operatorOn(fake), r)
+	require.ErrorContains(t, err, `step "Reserve" did not run in it`, "what ran before the payload was amended counts no more")
+	require.Len(t, fake.Resets, 2)
 }

@@ -50,7 +50,7 @@ type Temporal struct {
 	OnSignal func(id string) error
 	OnTaken  func(id string)
 
-	Histories map[string][]*historypb.HistoryEvent // by Workflow Id
+	Histories map[string][]*historypb.HistoryEvent // by Workflow Id, or by run id where a run has its own
 	NewRuns   map[string]string                    // by the run that was reset
 	Resets    []*workflowservice.ResetWorkflowExecutionRequest
 	OnReset   func() error // after it was done: an answer that is lost
@@ -148,7 +148,10 @@ func (f *Temporal) DescribeWorkflowExecution(_ context.Context, id, _ string) (*
 }
 
 // GetWorkflowHistory implements client.Client.
-func (f *Temporal) GetWorkflowHistory(_ context.Context, id, _ string, _ bool, _ enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+func (f *Temporal) GetWorkflowHistory(_ context.Context, id, runID string, _ bool, _ enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+	if own, ok := f.Histories[runID]; ok {
+		return &historyFake{own}
+	}
 	return &historyFake{f.Histories[id]}
 }
 
