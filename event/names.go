@@ -99,6 +99,11 @@ const ErrorExhausted = "Exhausted"
 // reference to the message.
 const DeliveryWorkflow = "send.delivery"
 
+// EndpointsLabel is the source, in metrics, of all deliveries to endpoints. There
+// are as many endpoints as customers want, and metrics have one series for each
+// value of a label. No source has this name.
+const EndpointsLabel = "(endpoints)"
+
 // ErrorUnregistered is the type of the error of an Activity that no worker has
 // registered. A step that fails with it parks as ReasonUnregistered.
 const ErrorUnregistered = "Unregistered"

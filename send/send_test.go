@@ -54,9 +54,11 @@ func open(t *testing.T, o store.Options) (*store.DB, *endpoint.Book) {
 func start(t *testing.T) (*send.Client, *endpoint.Book) {
 	t.Helper()
 	_, book := open(t, store.Options{SQLite: filepath.Join(t.TempDir(), "send.db")})
-	server := httptest.NewServer(api.New(api.Options{
+	handler, err := api.New(api.Options{
 		Book: book, Starter: &attempt.Starter{Client: away{}, Book: book}, Keys: []string{key}, HTTP: egress.New(egress.Options{}), Logger: slog.New(slog.DiscardHandler),
-	}))
+	})
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return &send.Client{URL: server.URL + "/", Key: key}, book
 }

@@ -83,7 +83,7 @@ func (r *receiver) taken(id string) int {
 // sender is a hookyard that sends, and its API.
 type sender struct {
 	*system
-	api string
+	api, admin string
 }
 
 const sendConfig = `
@@ -92,9 +92,9 @@ store: {key: env:STORE_KEY}
 `
 
 func startSender(t *testing.T, temporal *harness.TestTemporal, more string) *sender {
-	api := harness.TestAddress(t)
-	s := startSystem(t, temporal, sendConfig+"send: {listen: "+api+", keys: [env:SEND_KEY], allow: [127.0.0.0/8]"+more+"}\n")
-	return &sender{system: s, api: "http://" + api}
+	api, admin := harness.TestAddress(t), harness.TestAddress(t)
+	s := startSystem(t, temporal, sendConfig+"admin: "+admin+"\nsend: {listen: "+api+", keys: [env:SEND_KEY], allow: [127.0.0.0/8]"+more+"}\n")
+	return &sender{system: s, api: "http://" + api, admin: admin}
 }
 
 // call makes a request of the API and returns its status and answer.
@@ -221,4 +221,30 @@ func TestSend(t *testing.T) {
 	}
 	require.Zero(t, to.taken("m2"))
 	require.Zero(t, to.refused)
+	s.measured(id)
+}
+
+// measured sees each metric of the sending side that dashboard and rules name,
+// and no endpoint in any.
+func (s *sender) measured(endpoint string) {
+	for _, name := range metricNames(expressions(s.t)) {
+		if !strings.HasPrefix(name, "hookyard_send_") || name == "hookyard_send_waiting_oldest_timestamp_seconds" { // nothing waits
+			continue
+		}
+		harness.Eventually(s.t, name+" is there", func() bool {
+			for series := range scrape(s.t, s.admin) {
+				if family, _, _ := strings.Cut(series, "{"); family == name {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	samples := scrape(s.t, s.admin)
+	require.Equal(s.t, "6", sample(s.t, samples, "hookyard_send_events_total", `result="accepted"`))
+	require.Equal(s.t, "1", sample(s.t, samples, "hookyard_send_events_total", `result="duplicate"`))
+	require.Equal(s.t, "2", sample(s.t, samples, "hookyard_steps_parked_total", `source="(endpoints)"`))
+	for series := range samples {
+		require.NotContains(s.t, series, endpoint)
+	}
 }

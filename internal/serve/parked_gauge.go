@@ -127,18 +127,26 @@ func (g *parkedGauge) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		seen[r.Source] = seen[r.Source].with(r)
+		seen[labelOf(r)] = seen[labelOf(r)].with(r)
 	}
 	for r, err := range eventrun.List(ctx, g.client, heldQuery) {
 		if err != nil {
 			return err
 		}
-		of := seen[r.Source]
+		of := seen[labelOf(r)]
 		of.held++
-		seen[r.Source] = of
+		seen[labelOf(r)] = of
 	}
 	g.seen.Store(&seen)
 	return nil
+}
+
+// labelOf is the source that metrics name: one for all endpoints.
+func labelOf(r eventrun.Run) string {
+	if r.WorkflowType == event.DeliveryWorkflow {
+		return event.EndpointsLabel
+	}
+	return r.Source
 }
 
 // with counts one more run.

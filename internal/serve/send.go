@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 
 	"go.temporal.io/sdk/client"
 
@@ -84,10 +85,13 @@ func (s *Service) startSendAPI(ctx context.Context, o *sending) (stop func() err
 			return nil, err
 		}
 	}
-	server := api.New(api.Options{
+	server, err := api.New(api.Options{
 		Book: o.book(), Starter: o.starter, Namespace: s.Temporal.Namespace, HTTP: o.http, Keys: reveal(cfg.Send.Keys),
-		Keep: cfg.Send.Keep, Logger: s.Logger,
+		Keep: cfg.Send.Keep, Logger: s.Logger, Meter: s.telemetry.Meter(),
 	})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	s.Logger.Info("sending API started", "listen", l.Addr().String())
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
@@ -98,21 +102,24 @@ func (s *Service) startSendAPI(ctx context.Context, o *sending) (stop func() err
 	}, nil
 }
 
-// startRelay starts the deliveries of messages that wait, until stop is called.
-func (s *Service) startRelay(ctx context.Context) (stop func()) {
+// startRelay starts the deliveries of messages that wait, and has the metrics
+// tell of the sending side, until stop is called.
+func (s *Service) startRelay(ctx context.Context, c client.Client) (stop func(), err error) {
 	if s.sending == nil {
-		return func() {}
+		return func() {}, nil
+	}
+	g := &sendGauge{client: c, book: s.sending.book(), logger: s.Logger}
+	if err := g.register(s.telemetry.Meter()); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.sending.starter.Relay(ctx, s.Started.Send.Keep, s.Logger)
-	}()
+	var under sync.WaitGroup
+	under.Go(func() { s.sending.starter.Relay(ctx, s.Started.Send.Keep, s.Logger) })
+	under.Go(func() { g.run(ctx) })
 	return func() {
 		cancel()
-		<-done
-	}
+		under.Wait()
+	}, nil
 }
 
 func (o *sending) book() *endpoint.Book { return o.starter.Book }

@@ -337,7 +337,10 @@ func (s *Service) work(ctx context.Context, c client.Client) error {
 		return err
 	}
 	w := newLiveWorker(c, s, opened)
-	stopRelay := s.startRelay(ctx)
+	stopRelay, err := s.startRelay(ctx, c)
+	if err != nil {
+		return errors.Join(err, closeAll())
+	}
 	defer stopRelay()
 	if err := s.current.follow(w.reload); err != nil {
 		return errors.Join(err, closeAll())

@@ -20,5 +20,8 @@ func views() []sdkmetric.View {
 			sdkmetric.Instrument{Name: name, Kind: sdkmetric.InstrumentKindHistogram},
 			sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: seconds}})
 	}
-	return []sdkmetric.View{bounds("temporal_*", callSeconds), bounds("hookyard_event_seconds", eventSeconds)}
+	return []sdkmetric.View{
+		bounds("temporal_*", callSeconds), bounds("hookyard_event_seconds", eventSeconds),
+		bounds("hookyard_send_attempt_seconds", callSeconds), bounds("hookyard_send_delivery_seconds", eventSeconds),
+	}
 }

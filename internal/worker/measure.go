@@ -14,6 +14,7 @@ const eventSeconds = "hookyard_event_seconds"
 
 // measured records how long events take, from the delivery to the completed
 // run. A run that starts over counts once, and one that is discarded not at all.
+// Deliveries to endpoints have a metric of their own.
 type measured struct {
 	interceptor.WorkflowInboundInterceptorBase
 }
@@ -21,7 +22,7 @@ type measured struct {
 // ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor.
 func (i *measured) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
 	result, err := i.Next.ExecuteWorkflow(ctx, in)
-	if ev, ok := eventOf(in.Args); ok && err == nil {
+	if ev, ok := eventOf(in.Args); ok && err == nil && workflow.GetInfo(ctx).WorkflowType.Name != event.DeliveryWorkflow {
 		// The SDK's timer records nothing in a replay.
 		workflow.GetMetricsHandler(ctx).
 			WithTags(map[string]string{"source": ev.Source, "event_type": ev.Type}).

@@ -137,13 +137,14 @@ func start(t *testing.T, perSecond float64) *system {
 	require.NoError(t, err)
 	s.book, err = endpoint.Open(t.Context(), db, key, nil)
 	require.NoError(t, err)
-	s.server = api.New(api.Options{
+	s.server, err = api.New(api.Options{
 		Book: s.book, Starter: &attempt.Starter{Client: s.temporal, Book: s.book}, Keys: []string{operatorKey, "the key before"}, PerSecond: perSecond, Keep: 30 * 24 * time.Hour,
 		HTTP: egress.New(egress.Options{Lookup: func(context.Context, string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("1.1.1.1")}, nil
 		}}),
 		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return s.now },
 	})
+	require.NoError(t, err)
 	recorder := httptest.NewRecorder()
 	s.server.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/openapi.json", nil))
 	document, err := libopenapi.NewDocument(recorder.Body.Bytes())

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -86,6 +88,11 @@ func (s *Server) publish(r *request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	result := "accepted"
+	if duplicate {
+		result = "duplicate"
+	}
+	s.events.Add(r.Context(), 1, metric.WithAttributes(attribute.String("result", result)))
 	matching, next, err := s.Book.Matching(r.Context(), stored, "", mostNamed)
 	if err == nil && !duplicate {
 		err = s.Starter.Message(r.Context(), stored, matching, next == "" && len(matching) <= attempt.Direct)

@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	"golang.org/x/time/rate"
 
 	"github.com/hookyard/hookyard/internal/send/attempt"
@@ -37,13 +40,17 @@ type Options struct {
 	// Keep is how long messages are kept.
 	Keep   time.Duration
 	Logger *slog.Logger
-	Now    func() time.Time // nil for time.Now
+	// Meter counts requests and events; nil for no metrics.
+	Meter metric.Meter
+	Now   func() time.Time // nil for time.Now
 }
 
 // Server is the API.
 type Server struct {
 	Options
 	handler http.Handler
+
+	requests, events metric.Int64Counter
 
 	mu       sync.Mutex
 	limiters map[string]*rate.Limiter // by tenant
@@ -59,15 +66,24 @@ const maxRequest = endpoint.MaxBody*4/3 + 64<<10
 
 const defaultPerSecond = 100
 
-// New returns the API.
-func New(o Options) *Server {
+// New returns the API. The error is that of the Meter.
+func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.PerSecond == 0 {
 		o.PerSecond = defaultPerSecond
 	}
+	if o.Meter == nil {
+		o.Meter = noop.Meter{}
+	}
 	s := &Server{Options: o, limiters: map[string]*rate.Limiter{}}
+	var err, err2 error
+	s.requests, err = o.Meter.Int64Counter("hookyard_send_requests_total", metric.WithDescription("Requests to the API of the sending side, by route and status."))
+	s.events, err2 = o.Meter.Int64Counter("hookyard_send_events_total", metric.WithDescription("Events that were published by the API. The result is accepted or duplicate."))
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
+	}
 	r := mux.NewRouter()
 	r.HandleFunc("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -81,7 +97,7 @@ func New(o Options) *Server {
 		wrong(http.StatusMethodNotAllowed, "method_not_allowed", "this path does not take the method").write(w)
 	})
 	s.handler = r
-	return s
+	return s, nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -155,10 +171,28 @@ func (s *Server) routes() []route {
 	}
 }
 
+// counted remembers the status of an answer.
+type counted struct {
+	http.ResponseWriter
+	status int
+}
+
+func (c *counted) WriteHeader(status int) {
+	c.status = status
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// count counts an answer.
+func (s *Server) count(ctx context.Context, to route, w *counted) {
+	s.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("route", to.method+" "+to.path), attribute.Int("status", w.status)))
+}
+
 // handle is the way of every request: who is it, how many of theirs are there,
 // what do they want.
 func (s *Server) handle(route route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		w := &counted{ResponseWriter: out, status: http.StatusOK}
+		defer s.count(r.Context(), route, w)
 		who, known := identify(r.Header.Get("Authorization"), s.Keys, s.Now())
 		if !known {
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -175,7 +209,7 @@ func (s *Server) handle(route route) http.Handler {
 			notFound().write(w)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		r.Body = http.MaxBytesReader(out, r.Body, maxRequest)
 		status, body, err := route.do(&request{Request: r, caller: who, vars: mux.Vars(r)})
 		if err != nil {
 			p := asProblem(err)

@@ -130,7 +130,9 @@ func (a *Activities) conclude(ctx context.Context, e *endpoint.Endpoint, ev even
 	last := log[len(log)-1]
 	metrics := activity.GetMetricsHandler(ctx)
 	count := func(result string) {
-		metrics.WithTags(map[string]string{"result": result}).Counter("hookyard_send_attempts").Inc(1)
+		tagged := metrics.WithTags(map[string]string{"result": result})
+		tagged.Counter("hookyard_send_attempts_total").Inc(1)
+		tagged.Timer("hookyard_send_attempt_seconds").Record(time.Duration(last.Millis) * time.Millisecond)
 	}
 	switch {
 	case last.Status/100 == 2:

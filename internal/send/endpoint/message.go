@@ -87,6 +87,14 @@ func (b *Book) Waiting(ctx context.Context, before time.Time, limit int) ([]Mess
 	return withoutBodies(rows, err)
 }
 
+// Backlog returns how many messages are not started, and when the oldest of them
+// was stored; zero where there is none.
+func (b *Book) Backlog(ctx context.Context) (n int64, oldest time.Time, err error) {
+	var first int64
+	err = b.db.QueryRowContext(ctx, `select count(*), coalesce(min(created_at), 0) from send_messages where started = false`).Scan(&n, &first)
+	return n, moment(first), failed("count messages", err)
+}
+
 // Since returns messages of the tenant that were published in the time, by time
 // and id, after the given ones, without their bodies.
 func (b *Book) Since(ctx context.Context, tenant string, since, until time.Time, afterID string, limit int) ([]Message, error) {

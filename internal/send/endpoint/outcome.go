@@ -76,3 +76,22 @@ func (b *Book) Unwatched(ctx context.Context, after string, limit int) (ids []st
 	}
 	return ids, failed("list failing endpoints", rows.Err())
 }
+
+// Count returns how many endpoints there are in each state.
+func (b *Book) Count(ctx context.Context) (map[State]int64, error) {
+	counts := map[State]int64{Pending: 0, Active: 0, Failing: 0, Disabled: 0}
+	rows, err := b.db.QueryContext(ctx, `select state, count(*) from send_endpoints group by state`)
+	if err != nil {
+		return nil, failed("count endpoints", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var state State
+		var n int64
+		if err := rows.Scan(&state, &n); err != nil {
+			return nil, failed("count endpoints", err)
+		}
+		counts[state] = n
+	}
+	return counts, failed("count endpoints", rows.Err())
+}

@@ -15,11 +15,14 @@ const (
 )
 
 // count counts what happens to a run, and not what is replayed of it: the
-// SDK's counters know the difference. The labels are the source's and, where
+// SDK's counters know the difference. The labels are the source and, where
 // there is one, the reason.
 func (r *Run) count(ctx workflow.Context, counter string, reason event.ParkReason) {
 	ev, _ := r.Event()
 	labels := map[string]string{"source": ev.Source}
+	if workflow.GetInfo(ctx).WorkflowType.Name == event.DeliveryWorkflow {
+		labels["source"] = event.EndpointsLabel
+	}
 	if reason != "" {
 		labels["reason"] = string(reason)
 	}
