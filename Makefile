@@ -29,6 +29,7 @@ mod: ## Fail if go mod tidy would change a go.mod or go.sum
 	go mod tidy -diff
 	cd devserver && go mod tidy -diff
 	cd tools && go mod tidy -diff
+	cd tests/s3server && go mod tidy -diff
 
 .PHONY: vet
 vet: ## Run go vet

@@ -160,6 +160,9 @@ type PayloadStore struct {
 	// Over is the size, in bytes, from which on payloads go to the store;
 	// default 256 KiB.
 	Over int64
+	// Keep is after how long the bucket's lifecycle deletes an object; 0: never.
+	// Nothing here deletes one.
+	Keep time.Duration
 }
 
 // Encryption is how payloads are encrypted before they leave this process.

@@ -196,6 +196,7 @@ func (d *decoder) payloadStore(to **PayloadStore) func(value) {
 		has := d.fields(v, []field{
 			{"folder", d.path(&s.Folder)},
 			{"url", d.bucket(&s.URL)},
+			{"keep", d.duration(&s.Keep)},
 			{"over", d.size(&s.Over, leastStored, MaxInHistory, "as the rest stays in histories, where Temporal takes 2 MiB a payload")},
 		})
 		if has == nil {

@@ -89,6 +89,10 @@ func TestDev(t *testing.T) {
 	require.Equal(t, 1, ledger.mails())
 	require.Contains(t, s.send("acme", "order.created"), "accepted")
 	require.Contains(t, s.send("github", "push"), "accepted")
+	large := filepath.Join(s.home, "large.json")
+	require.NoError(t, os.WriteFile(large, []byte(`{"type":"scan","of":"`+noise(500<<10)+`"}`), 0o600))
+	require.Contains(t, s.send("acme", "--file", large), "accepted")
+	require.DirExists(t, filepath.Join(ledger.dir, "bodies", "payloads"), "what is large is in a folder")
 	harness.Eventually(t, "the demo's services are called", func() bool {
 		said := s.Output.String()
 		return strings.Contains(said, "your service: took /hooks ") && strings.Contains(said, "your service: took /builds")

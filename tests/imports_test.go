@@ -344,6 +344,9 @@ func TestServerStaysInDevserver(t *testing.T) {
 		"which nobody who builds Hookyard or imports its packages should have to download; tests run it as a program"
 	require.Empty(t, dependents(goList(t, "-deps", "-test", "./..."), server), rule)
 
+	require.Empty(t, dependents(goList(t, "-deps", "-test", "./..."), "github.com/versity/versitygw"),
+		"only tests/s3server/, a module of its own, may depend on the S3 server; tests run it as a program")
+
 	made := []goPackage{
 		{ImportPath: "direct", Imports: []string{"go.temporal.io/server/temporal"}},
 		{ImportPath: "root", Imports: []string{server}},

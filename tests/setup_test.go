@@ -43,6 +43,14 @@ func TestSetup(t *testing.T) {
 	require.Contains(t, said, `namespace "hooks": there, keeps closed runs for 30 days`)
 	require.Contains(t, said, "search attributes: there")
 
+	_, err = run("setup", "--retention", "960h")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(config, []byte("listen: "+harness.TestAddress(t)+"\npark_for: 60d\npayload_store: {folder: bodies, keep: 95d}"+stripeSource), 0o600))
+	said, err = run("serve", "--config", config)
+	require.Error(t, err, "Stripe's 30 days would do, and the namespace keeps runs for 40")
+	require.Contains(t, said, "payload_store.keep: the bucket deletes an object after 2280h0m0s, but its run may be parked for 1440h0m0s")
+	require.Contains(t, said, "keep objects for 2400h0m0s or longer")
+
 	vars[1] = "TEMPORAL_ADDRESS=" + harness.TestAddress(t)
 	said, err = run("setup")
 	require.Error(t, err)

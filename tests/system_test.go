@@ -78,6 +78,7 @@ func (s *system) config() string { return filepath.Join(s.dir, "hookyard.yaml") 
 
 func (s *system) vars() []string {
 	return []string{"HOME=" + s.dir, "TEMPORAL_ADDRESS=" + s.temporal.Address, "SECRET=" + secret, "SEND_KEY=" + sendKey, "STORE_KEY=" + storeKey, "ENCRYPTION_KEY=" + encryptionKey, "NEXT_KEY=" + nextKey,
+		"AWS_ACCESS_KEY_ID=" + s3Access, "AWS_SECRET_ACCESS_KEY=" + s3Secret,
 		"POSTGRES=" + os.Getenv("HOOKYARD_TEST_POSTGRES"), "SMTP=smtp://" + s.smtp + "?tls=none", "ALERT=" + cmp.Or(s.alert, "logger://")}
 }
 

@@ -100,7 +100,7 @@ func newTopology(t *testing.T) *topology {
 	for name, tool := range map[string]string{
 		"temporal-server": harness.TemporalServer, "temporal-sql-tool": harness.TemporalSQLTool, "ui-server": harness.TemporalUI,
 	} {
-		program, err := harness.Tool(t.Context(), tool)
+		program, err := harness.Tool(t.Context(), "devserver", tool)
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(program, filepath.Join(x.programs, name)))
 	}

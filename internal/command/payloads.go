@@ -69,9 +69,9 @@ func EncryptionKeys(cfg config.Encryption) ([]payload.Key, error) {
 	return keys, nil
 }
 
-// checkPayloads finds keys that are none, stores that this program cannot open
-// and bodies that no history takes.
-func checkPayloads(cfg *config.Config, batches func(provider string) bool) (mistakes []config.Mistake) {
+// checkPayloads finds keys that are none, stores that this program cannot open,
+// objects that are deleted too early and bodies that no history takes.
+func checkPayloads(cfg *config.Config, batches func(provider string) bool, window Window) (mistakes []config.Mistake) {
 	if _, err := EncryptionKeys(cfg.Encryption); err != nil {
 		mistakes = append(mistakes, cfg.Mistake("encryption.keys", "%v", err))
 	}
@@ -79,6 +79,15 @@ func checkPayloads(cfg *config.Config, batches func(provider string) bool) (mist
 		if err := payload.HasDriver(s.URL); err != nil {
 			mistakes = append(mistakes, cfg.Mistake("payload_store.url", "payload_store: %v", err))
 		}
+	}
+	switch needed := window.parkFor + window.length; {
+	case window.stored == 0:
+	case window.parkFor == 0:
+		mistakes = append(mistakes, cfg.Mistake("payload_store.keep", "payload_store: a run may stay parked for ever, and the bucket deletes its payload after %s; add park_for: 30d", window.stored))
+	case window.stored < needed:
+		mistakes = append(mistakes, cfg.Mistake("payload_store.keep",
+			"payload_store: the bucket deletes an object after %s, but its run may be parked for %s and is kept for %s more, as %s (source %q) may send its event again for so long; have the bucket keep objects for %s or longer",
+			window.stored, window.parkFor, window.length, window.provider, window.source, needed))
 	}
 	for _, s := range cfg.Sources {
 		if s.MaxBody > config.MaxInHistory && cfg.PayloadStore == nil && (s.Whole || !batches(s.Provider)) {

@@ -74,13 +74,14 @@ func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes,
 	mistakes = append(mistakes, checkRetry(cfg, env.App.ActivityNames())...)
 	mistakes = append(mistakes, checkForward(cfg)...)
 	mistakes = append(mistakes, checkAlerts(cfg)...)
+	set := &Setting{cfg, catalog, sources}
 	mistakes = append(mistakes, checkPayloads(cfg, func(name string) bool {
 		p, ok := catalog.Lookup(name)
 		return ok && p.Batches()
-	})...)
+	}, set.Window())...)
 	mistakes = append(mistakes, checkStore(cfg, skipSecrets)...)
 	mistakes = append(mistakes, checkSend(cfg, skipSecrets)...)
-	return &Setting{cfg, catalog, sources}, mistakes, nil
+	return set, mistakes, nil
 }
 
 // checkStore finds a store.key that is no key.

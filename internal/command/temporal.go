@@ -104,19 +104,26 @@ func Loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Window is how long the provider of some source may send an event again.
+// Window is what the retention of a namespace has to fit: the longest time after
+// which the provider of some source may send an event again, and the time for
+// which the payload store keeps what a closed run refers to.
 type Window struct {
 	source, provider string
 	length           time.Duration
+	parkFor          time.Duration
+	stored           time.Duration // 0 where nothing deletes objects
 }
 
-// LongestWindow returns the longest of all sources' redelivery windows.
-func LongestWindow(sources map[string]*ingest.Source) Window {
-	var longest Window
-	for _, name := range slices.Sorted(maps.Keys(sources)) {
-		s := sources[name]
-		if s.Provider.RedeliveryWindow() > longest.length {
-			longest = Window{name, s.Provider.Name(), s.Provider.RedeliveryWindow()}
+// Window returns what the config asks of the retention.
+func (s *Setting) Window() Window {
+	longest := Window{parkFor: s.ParkFor}
+	if s.PayloadStore != nil {
+		longest.stored = s.PayloadStore.Keep
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Bound)) {
+		p := s.Bound[name].Provider
+		if p.RedeliveryWindow() > longest.length {
+			longest.source, longest.provider, longest.length = name, p.Name(), p.RedeliveryWindow()
 		}
 	}
 	return longest
@@ -141,6 +148,10 @@ func CheckNamespace(ctx context.Context, c client.Client, namespace string, w Wi
 	if retention < w.length {
 		return fmt.Errorf("%w: namespace %q keeps closed runs for %s, but %s (source %q) may send an event again for %s, and the late one would run twice; run `hookyard setup --retention %s` or longer",
 			ErrNotReady, namespace, retention, w.provider, w.source, w.length, w.length)
+	}
+	if w.stored > 0 && w.stored < w.parkFor+retention {
+		return fmt.Errorf("%w: payload_store.keep: the bucket deletes an object after %s, but its run may be parked for %s (park_for) and namespace %q keeps it for %s more; have the bucket's lifecycle keep objects for %s or longer",
+			ErrNotReady, w.stored, w.parkFor, namespace, retention, w.parkFor+retention)
 	}
 	return checkSearchAttributes(ctx, c, namespace)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ const (
 // A URL needs its driver in the program: gocloud.dev/blob/s3blob, gcsblob or
 // azureblob. Credentials come from the environment, as the vendor's own tools
 // have them. No connection is made here.
-func Open(ctx context.Context, folder, url string, over int64, codec *Codec) (*Store, error) {
+func Open(ctx context.Context, folder, address string, over int64, codec *Codec) (*Store, error) {
 	s := &Store{codec: codec, over: int(over)}
 	var err error
 	if folder != "" {
@@ -64,17 +65,33 @@ func Open(ctx context.Context, folder, url string, over int64, codec *Codec) (*S
 			CreateDir: true, DirFileMode: folderMode, NoTempDir: true, Metadata: fileblob.MetadataDontWrite,
 		})
 	} else {
-		s.bucket, err = blob.OpenBucket(ctx, url)
+		s.bucket, err = blob.OpenBucket(ctx, ownChecks(address))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("payload_store: %w%s", err, driverHint(url))
+		return nil, fmt.Errorf("payload_store: %w%s", err, driverHint(address))
 	}
 	return s, nil
 }
 
+// ownChecks has the client of S3 leave checksums to get, which checks every
+// object. The client cannot check one that was written in parts, as those above 5
+// MB are, and writes a warning about each to standard error.
+func ownChecks(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "s3" || u.Query().Has(checksums) {
+		return address
+	}
+	query := u.Query()
+	query.Set(checksums, "when_required")
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+const checksums = "response_checksum_validation"
+
 // driverHint says what a program without the driver of a URL needs.
-func driverHint(url string) string {
-	scheme, _, _ := strings.Cut(url, "://")
+func driverHint(address string) string {
+	scheme, _, _ := strings.Cut(address, "://")
 	driver := map[string]string{"s3": "s3blob", "gs": "gcsblob", "azblob": "azureblob"}[scheme]
 	if driver == "" || blob.DefaultURLMux().ValidBucketScheme(scheme) {
 		return ""
@@ -83,12 +100,12 @@ func driverHint(url string) string {
 }
 
 // HasDriver returns what is missing in this program to open a store at the URL.
-func HasDriver(url string) error {
-	scheme, _, _ := strings.Cut(url, "://")
+func HasDriver(address string) error {
+	scheme, _, _ := strings.Cut(address, "://")
 	if blob.DefaultURLMux().ValidBucketScheme(scheme) {
 		return nil
 	}
-	if hint := driverHint(url); hint != "" {
+	if hint := driverHint(address); hint != "" {
 		return errors.New(strings.TrimPrefix(hint, "; "))
 	}
 	return fmt.Errorf("want s3://BUCKET, gs://BUCKET or azblob://CONTAINER, found %q", scheme+"://")

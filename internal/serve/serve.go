@@ -284,7 +284,7 @@ func (s *Service) reloadEdge(edge *ingest.Server, l net.Listener, now *command.S
 func (s *Service) checkNow(ctx context.Context, c client.Client, set *command.Setting) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	err := command.CheckNamespace(ctx, c, s.Temporal.Namespace, command.LongestWindow(set.Bound))
+	err := command.CheckNamespace(ctx, c, s.Temporal.Namespace, set.Window())
 	if errors.Is(err, command.ErrNotReady) {
 		return err
 	}
@@ -314,7 +314,7 @@ func (s *Service) startWorker(ctx context.Context, c client.Client, done chan er
 }
 
 func (s *Service) work(ctx context.Context, c client.Client) error {
-	if err := command.AwaitNamespace(ctx, c, s.Temporal.Namespace, command.LongestWindow(s.Started.Bound), s.Logger); err != nil || ctx.Err() != nil {
+	if err := command.AwaitNamespace(ctx, c, s.Temporal.Namespace, s.Started.Window(), s.Logger); err != nil || ctx.Err() != nil {
 		return err
 	}
 	if !s.Worker {

@@ -278,10 +278,10 @@ func (o options) server(ctx context.Context, hookyard, folder string, stderr io.
 func (o options) temporalServer(ctx context.Context, hookyard, folder string, stderr io.Writer) (t *harness.Temporal, metrics string, err error) {
 	if o.postgres != "" {
 		p := harness.Postgres{URL: o.postgres, Out: io.Discard}
-		if p.Server, err = harness.Tool(ctx, harness.TemporalServer); err != nil {
+		if p.Server, err = harness.Tool(ctx, "devserver", harness.TemporalServer); err != nil {
 			return nil, "", err
 		}
-		if p.SQLTool, err = harness.Tool(ctx, harness.TemporalSQLTool); err != nil {
+		if p.SQLTool, err = harness.Tool(ctx, "devserver", harness.TemporalSQLTool); err != nil {
 			return nil, "", err
 		}
 		t, err = p.NewServer(ctx, folder)

@@ -151,11 +151,11 @@ func (o options) play(ctx context.Context, plan trial.Plan, folder string, stder
 // withPostgres builds Temporal's own server and its SQL tool.
 func withPostgres(ctx context.Context, url string, stderr io.Writer) (*harness.Postgres, error) {
 	fmt.Fprintln(stderr, "building Temporal's own server, which takes some 6 minutes the first time")
-	server, err := harness.Tool(ctx, harness.TemporalServer)
+	server, err := harness.Tool(ctx, "devserver", harness.TemporalServer)
 	if err != nil {
 		return nil, err
 	}
-	tool, err := harness.Tool(ctx, harness.TemporalSQLTool)
+	tool, err := harness.Tool(ctx, "devserver", harness.TemporalSQLTool)
 	if err != nil {
 		return nil, err
 	}

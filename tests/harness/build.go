@@ -75,14 +75,19 @@ const (
 	TemporalUI      = "github.com/temporalio/ui-server/v2/cmd/server"
 )
 
-// Tool returns the path of a tool of devserver/go.mod. The go command builds it
-// where its cache does not have it, which takes minutes the first time.
-func Tool(ctx context.Context, tool string) (string, error) {
-	folder, err := goSays(ctx, "", "list", "-m", "-f", "{{.Dir}}", module)
+// S3Server is the S3 server that tests/s3server/go.mod names as a tool: a gateway
+// that keeps a bucket in a folder. Its dependencies are in no other go.mod.
+const S3Server = "github.com/versity/versitygw/cmd/versitygw"
+
+// Tool returns the path of a tool of the module in this folder of the repository,
+// devserver for example. The go command builds it where its cache does not have
+// it, which takes minutes the first time.
+func Tool(ctx context.Context, folder, tool string) (string, error) {
+	root, err := goSays(ctx, "", "list", "-m", "-f", "{{.Dir}}", module)
 	if err != nil {
 		return "", err
 	}
-	return goSays(ctx, filepath.Join(folder, "devserver"), "tool", "-n", tool)
+	return goSays(ctx, filepath.Join(root, folder), "tool", "-n", tool)
 }
 
 // goSays runs the go command in the folder and returns what it prints.
