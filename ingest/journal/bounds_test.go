@@ -23,7 +23,7 @@ func TestNearlyFull(t *testing.T) {
 	for name, at := range places(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			at.MaxSize = 32 << 20
+			at.MaxSize = 48 << 20 // of which SQLite keeps 16 MiB: free pages and its log
 			starts := newTemporal()
 			starts.set(errors.New("away"))
 			j, stop := run(t, at, starts, nil)

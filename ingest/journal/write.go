@@ -296,8 +296,9 @@ func (f *fill) refresh(ctx context.Context, t *Tables) {
 	}
 }
 
-// used returns how many bytes the journal takes: of SQLite, without the pages
-// that are free for use again.
+// used returns how many bytes the journal takes. Of SQLite these are the pages with
+// content, and the write-ahead log as long as it may become: the pages alone have
+// to stay below their limit.
 func (t *Tables) used(ctx context.Context) (used int64, err error) {
 	if t.db.Dialect == store.Postgres {
 		err := t.db.QueryRowContext(ctx, "select (select coalesce(sum(size), 0) from journal) + (select coalesce(sum(size), 0) from journal_set_aside)").Scan(&used)
@@ -307,11 +308,11 @@ func (t *Tables) used(ctx context.Context) (used int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	used = (pages - free) * pageSize
+	log := int64(maxWAL)
 	if wal, err := os.Stat(t.file + "-wal"); err == nil {
-		used += wal.Size()
+		log = max(log, wal.Size())
 	}
-	return used, nil
+	return (pages-free)*pageSize + log, nil
 }
 
 // pages returns the number of pages of the file, and of those without content.
