@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/hookyard/hookyard/event"
 )
 
 // Config is a whole file, with defaults filled in, secrets resolved and
@@ -25,6 +23,9 @@ import (
 type Config struct {
 	// File is the name that mistakes are reported under.
 	File string
+	// Warnings are what may be a mistake and keeps nothing from starting, sorted
+	// by line.
+	Warnings Mistakes
 	Fixed
 	Live
 
@@ -46,6 +47,8 @@ type Fixed struct {
 	Send *Send
 	// PayloadStore is nil when absent: all payloads are then in histories.
 	PayloadStore *PayloadStore
+	// Queues are in the order of the file.
+	Queues []Queue
 	// ParkFor is how long a run may stay parked before it closes as failed;
 	// zero means as long as it takes.
 	ParkFor time.Duration
@@ -55,7 +58,7 @@ type Fixed struct {
 }
 
 // fixedKeys are the keys of the file that Fixed holds.
-var fixedKeys = []string{"listen", "admin", "temporal", "payload_store", "store", "journal", "send", "park_for", "app"} //nolint:gochecknoglobals // a constant list
+var fixedKeys = []string{"listen", "admin", "temporal", "payload_store", "queues", "store", "journal", "send", "park_for", "app"} //nolint:gochecknoglobals // a constant list
 
 // Live is the part of a Config that a reload replaces.
 type Live struct {
@@ -240,15 +243,9 @@ type Source struct {
 	// Journal has the source's events acknowledged from disk, and started at a
 	// rate that Temporal stands.
 	Journal bool
-	// Events are patterns of the event types that start a Workflow; empty
-	// means all.
-	Events []string
-	// Unhandled is what becomes of an Event that no Workflow handles; default
-	// event.UnhandledPark. A source with a Forward has event.UnhandledForward,
-	// which a file cannot say.
-	Unhandled event.Unhandled
-	// Forward is nil when absent.
-	Forward *Forward
+	// Routes say what becomes of the source's events; the first that fits
+	// counts. With none, every event starts the Workflow "<provider>.<type>".
+	Routes []Route
 	// Retry is nil when absent: Live.Retry holds then.
 	Retry *Retries
 	// DropHeaders are patterns of the headers that the Event does not keep and
@@ -277,7 +274,7 @@ type Source struct {
 	Signature, SecretFormat, Event, Retries *yaml.Node
 }
 
-// Forward sends a source's events on to a service of the operator's own.
+// Forward sends events on to a service of the operator's own.
 type Forward struct {
 	// URL is absolute, http or https, and holds no user or password.
 	URL string
@@ -347,6 +344,8 @@ type Retry struct {
 	Attempts int           // in all, the first included; default 40
 	Timeout  time.Duration // of one attempt; default 30s
 	First    First         // where the first attempt is made; default FirstQueue
+	// TaskQueue is where the Activity runs; empty for the Task Queue of its run.
+	TaskQueue string
 }
 
 // First is where the first attempt of a step is made.
@@ -427,7 +426,7 @@ func defaults(dir string) *Config {
 
 // sourceDefaults returns what a source that says nothing means.
 func sourceDefaults(name string) Source {
-	return Source{Name: name, Unhandled: event.UnhandledPark, MaxBody: 1 << 20}
+	return Source{Name: name, MaxBody: 1 << 20}
 }
 
 // Source returns the source of that name.

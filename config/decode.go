@@ -16,8 +16,11 @@ type decoder struct {
 	file, dir     string
 	opts          Options
 	mistakes      Mistakes
+	warnings      Mistakes
 	sourceRetries []sourceRetry
 	watched       []value // what only makes sense where somebody is told
+	// The Task Queues that routes and Activities name.
+	routeQueues, activityQueues []value
 }
 
 // maxMistakes is how many are reported. Nobody reads more, and each repeats the

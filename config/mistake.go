@@ -38,6 +38,10 @@ func (ms Mistakes) Err() error {
 	if len(ms) == 0 {
 		return nil
 	}
+	return ms.sorted()
+}
+
+func (ms Mistakes) sorted() Mistakes {
 	sorted := slices.Clone(ms)
 	slices.SortStableFunc(sorted, func(a, b Mistake) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
@@ -78,7 +82,7 @@ func nearest(n *yaml.Node, path string, line int) (found, over int) {
 }
 
 // subject names a place in the file the way an operator would:
-// `source "stripe": forward.url`.
+// `source "stripe": rate.burst`.
 func subject(keys []string) string {
 	var thing string
 	switch {

@@ -73,7 +73,7 @@ func Parse(name string, data []byte, opts Options) (*Config, error) {
 	d.simplify(nil, root)
 
 	c := d.config(value{line: 1, node: root})
-	c.File, c.root = name, root
+	c.File, c.root, c.Warnings = name, root, d.warnings.sorted()
 	return c, d.mistakes.Err()
 }
 

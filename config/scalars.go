@@ -26,17 +26,6 @@ func (d *decoder) string(to *string, want string) func(value) {
 	}
 }
 
-func (d *decoder) strings(to *[]string, want, instead string) func(value) {
-	return func(v value) {
-		for _, item := range d.items(v, want, instead) {
-			var s string
-			if d.string(&s, "a string")(item); s != "" {
-				*to = append(*to, s)
-			}
-		}
-	}
-}
-
 // headerPattern is the name of a header in which "*" may stand for any run of
 // characters. The others are those of a token of RFC 9110.
 var headerPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")

@@ -104,7 +104,7 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 	t.Parallel()
 	c, err := config.Parse("hookyard.yaml", []byte(`
 sources:
-  a: {provider: x, secrets: [env:A, env:A], forward: {url: http://x, secret: env:A}}
+  a: {provider: x, secrets: [env:A, env:A], routes: [{type: "*", forward: {url: http://x, secret: env:A}}]}
   b: {provider: x, secrets: [env:A]}
 store: {postgres: env:A, key: env:A}
 alerts: {to: [env:A, env:A]}

@@ -35,6 +35,7 @@ func (d *decoder) config(v value) *Config {
 		{"journal", d.journal(&c.Journal)},
 		{"send", d.send(&c.Send)},
 		{"park_for", d.duration(&c.ParkFor)},
+		{"queues", d.queues(&c.Queues)},
 		{"sources", d.sources(&c.Sources)},
 		{"retry", d.retry(&c.Retry)},
 		{"alerts", d.alerts(&c.Alerts)},
@@ -50,6 +51,7 @@ func (d *decoder) config(v value) *Config {
 		d.appAbsent(v, c.App)
 	}
 	d.retriesOfSources(c)
+	d.checkQueues(c)
 	if _, ok := has["alerts"]; !ok {
 		for _, watched := range d.watched {
 			d.mistake(watched, "nobody to tell; add alerts: {to: [env:ALERT_URL]}")
@@ -103,12 +105,7 @@ func (d *decoder) temporal(to *Temporal) func(value) {
 	return func(v value) {
 		d.fields(v, []field{
 			{"task_queue", func(v value) {
-				queue, ok := d.text(v, "the name of a Task Queue")
-				switch {
-				case !ok:
-				case strings.HasPrefix(queue, "/_sys/"):
-					d.mistake(v, "%s starts with /_sys/, which Temporal keeps for itself; choose another name", quote(queue))
-				default:
+				if queue, ok := d.text(v, "the name of a Task Queue"); ok && d.checkTaskQueue(v, queue) {
 					to.TaskQueue = queue
 				}
 			}},
@@ -305,9 +302,7 @@ func (d *decoder) source(v value) Source {
 		{"split", d.split(&s.Whole)},
 		{"replay_guard", d.replayGuard(&s.ReplayGuard)},
 		{"journal", d.bool(&s.Journal)},
-		{"events", d.strings(&s.Events, `patterns such as "invoice.*"`, "leave it out to take every type")},
-		{"unhandled", d.unhandled(&s.Unhandled)},
-		{"forward", d.forward(&s.Forward)},
+		{"routes", d.routes(&s.Routes)},
 		{"retry", d.retryOf(s.Name)},
 		{"drop_headers", d.headers(&s.DropHeaders, "leave it out to keep what is no secret")},
 		{"allow", d.prefixes(&s.Allow, "leave it out to let any address send")},
@@ -331,12 +326,6 @@ func (d *decoder) source(v value) Source {
 	}
 	if _, ok := has["provider"]; !ok {
 		d.mistake(v, "no provider; add provider: with the name of who sends")
-	}
-	if _, ok := has["forward"]; ok {
-		if at, both := has["unhandled"]; both {
-			d.report(at.line, v.keys, "has both unhandled and forward; keep one, as what is forwarded is never unhandled")
-		}
-		s.Unhandled = event.UnhandledForward
 	}
 	return s
 }
@@ -415,21 +404,6 @@ func (d *decoder) replayGuard(to *bool) func(value) {
 	}
 }
 
-func (d *decoder) unhandled(to *event.Unhandled) func(value) {
-	return func(v value) {
-		choice, ok := d.text(v, "park or complete")
-		switch u := event.Unhandled(choice); {
-		case !ok:
-		case u == event.UnhandledPark, u == event.UnhandledComplete:
-			*to = u
-		case u == event.UnhandledForward:
-			d.mistake(v, `want park or complete, found "forward"; to forward, declare forward: {url: ...} instead`)
-		default:
-			d.mistake(v, "want park or complete, found %s", quote(choice))
-		}
-	}
-}
-
 func (d *decoder) forward(to **Forward) func(value) {
 	return func(v value) {
 		var f Forward
@@ -450,19 +424,9 @@ func (d *decoder) forward(to **Forward) func(value) {
 
 func (d *decoder) rate(to **Rate) func(value) {
 	return func(v value) {
-		const most = 1e6 // far above what one server takes, and safe to round
 		var r Rate
 		has := d.fields(v, []field{
-			{"per_second", func(v value) {
-				n, ok := d.number(v, "a number of deliveries")
-				switch {
-				case !ok:
-				case n <= 0 || n > most:
-					d.mistake(v, "want a number above 0 and at most %d, found %s", int(most), v.node.Value)
-				default:
-					r.PerSecond = n
-				}
-			}},
+			{"per_second", d.perSecond(&r.PerSecond, "a number of deliveries")},
 			{"burst", func(v value) {
 				if n, ok := d.whole(v); ok {
 					r.Burst = n
@@ -620,9 +584,9 @@ func (d *decoder) retries(v value, below Retries) Retries {
 
 // again reads an entry that was read before, and so reports no mistakes.
 func (d *decoder) again(entry value, base Retry) Retry {
-	before := len(d.mistakes)
+	before, queues := len(d.mistakes), len(d.activityQueues)
 	base = d.retryEntry(entry, base)
-	d.mistakes = d.mistakes[:before]
+	d.mistakes, d.activityQueues = d.mistakes[:before], d.activityQueues[:queues]
 	return base
 }
 
@@ -644,6 +608,7 @@ func (d *decoder) retryEntry(v value, r Retry) Retry {
 		{"attempts", d.attempts(&r.Attempts)},
 		{"timeout", d.duration(&r.Timeout)},
 		{"first", d.first(&r.First)},
+		{"task_queue", d.activityQueue(&r.TaskQueue)},
 	})
 	if len(d.mistakes) > before {
 		return r
@@ -660,6 +625,10 @@ func (d *decoder) retryEntry(v value, r Retry) Retry {
 
 // checkFirst finds a first attempt that a Workflow Task has no room for.
 func (d *decoder) checkFirst(entry value, activity string, r Retry) {
+	if r.First == FirstLocal && r.TaskQueue != "" {
+		d.mistake(entry, "the first attempt of %s is local, and so not made on the Task Queue %s; give %s first: queue, or no task_queue",
+			activity, quote(r.TaskQueue), activity)
+	}
 	if r.First == FirstLocal && r.Timeout > event.LocalWithin {
 		d.mistake(entry, "the first attempt of %s is local, and a timeout of %s is too long for that: it holds the Workflow Task meanwhile; give %s timeout: %s at most, or first: queue",
 			activity, r.Timeout, activity, event.LocalWithin)

@@ -42,10 +42,8 @@ type Event struct {
 	// largest ones. At most 1 KiB of names is kept; where there are more,
 	// "..." is the last entry.
 	HeadersLeftOut []string `json:"headers_left_out,omitempty"`
-	// Unhandled says what becomes of the Event when no Workflow handles its
-	// type. The edge records it, so that a later change of the config cannot
-	// change how a run replays.
-	Unhandled Unhandled `json:"unhandled,omitempty"`
+	// Route is what becomes of the Event.
+	Route Route `json:"route,omitzero"`
 	// Local names the Activities whose first attempt is made where the
 	// Workflow runs. The edge records it, so that a later change of the config
 	// cannot change how a run replays.
@@ -59,16 +57,6 @@ type Event struct {
 // the Workflow runs. A Workflow Task may take 10 s by itself, so an attempt that
 // fits into it needs no heartbeat.
 const LocalWithin = 5 * time.Second
-
-// Unhandled is what becomes of an Event whose type no Workflow handles.
-type Unhandled string
-
-// The choices for an unhandled Event. The empty value means UnhandledPark.
-const (
-	UnhandledPark     Unhandled = "park"     // keep it open for a person
-	UnhandledComplete Unhandled = "complete" // close the run as completed
-	UnhandledForward  Unhandled = "forward"  // POST it to the source's forward URL
-)
 
 // MaxHeaders is how much of a delivery's headers an Event holds, in bytes of
 // names and values: 16 KiB.
@@ -112,9 +100,13 @@ func (e Event) WorkflowID() string { return WorkflowID(e.Source, e.ID) }
 // Untyped stands in a Workflow Type for the type of an event that has none.
 const Untyped = "untyped"
 
-// WorkflowType returns the name of the Workflow that handles the Event:
-// "<provider>.<event type>", with Untyped for a missing type.
+// WorkflowType returns the name of the Workflow that handles the Event: the one
+// that its Route names, else "<provider>.<event type>", with Untyped for a
+// missing type.
 func (e Event) WorkflowType() string {
+	if e.Route.Workflow != "" {
+		return e.Route.Workflow
+	}
 	if e.Type == "" {
 		return e.Provider + "." + Untyped
 	}

@@ -26,8 +26,9 @@ const (
 	// pause. Nobody has to mend anything, so lists, counts and alerts of
 	// parked runs leave it out.
 	StateHeld = "held"
-	// StateUnhandled: the run completed because no Workflow handles its type.
-	StateUnhandled = "unhandled"
+	// StateKept: the run completed at once, because the route only keeps the
+	// event.
+	StateKept = "kept"
 )
 
 // ParkReason is why a step is parked. It is the value of ReasonAttribute.

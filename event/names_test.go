@@ -17,11 +17,11 @@ func TestNames(t *testing.T) {
 	require.Empty(t, cmp.Diff([]string{"HookSource", "HookEventType", "HookState", "HookParkReason", "HookMessage"}, event.SearchAttributes()))
 	require.Empty(t, cmp.Diff([]event.ParkReason{"exhausted", "permanent", "timeout", "undecodable", "unhandled", "panic", "failed", "unregistered"}, event.ParkReasons()))
 	require.Empty(t, cmp.Diff([]string{
-		"parked", "held", "unhandled", "paused", "resume", "resolve", "discard", "amend",
+		"parked", "held", "kept", "paused", "resume", "resolve", "discard", "amend",
 		"ReportParked", "PauseOpen", "hookyard.alerts", "hookyard/alerts/stripe",
 		"Discarded", "ParkExpired", "workflow", "HookParked", "HookPause", "hookyard.pause", "unpause", "hookyard/pause/stripe",
 	}, []string{
-		event.StateParked, event.StateHeld, event.StateUnhandled, string(event.ReasonPaused),
+		event.StateParked, event.StateHeld, event.StateKept, string(event.ReasonPaused),
 		event.SignalResume, event.SignalResolve, event.SignalDiscard, event.UpdateAmend,
 		event.ReportActivity, event.PauseActivity, event.AlertWorkflow, event.AlertID("stripe"),
 		event.ErrorDiscarded, event.ErrorExpired, event.WholeWorkflow, event.ParkedMemo, event.PauseMemo, event.PauseWorkflow, event.SignalUnpause, event.PauseID("stripe"),

@@ -15,7 +15,7 @@ const stored = "../tests/histories/"
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	data, err := os.ReadFile(stored + "unhandled.complete.json")
+	data, err := os.ReadFile(stored + "kept.json")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "unhandled.json"), data, 0o600))
 	hookyardtest.Replay(t, app(), folder)

@@ -114,7 +114,7 @@ const (
 	accepted  outcome = "accepted"  // stored now
 	duplicate outcome = "duplicate" // stored earlier
 	journaled outcome = "journaled" // on disk now, and started later
-	ignored   outcome = "ignored"   // the source does not want the event type
+	ignored   outcome = "ignored"   // its route starts nothing
 	greeted   outcome = "handshake" // a handshake that was answered; it holds no event
 
 	// failed is an event that could not be stored; its delivery is refused.

@@ -39,7 +39,7 @@ sources:
   github: {provider: github, secrets: [env:S], max_body: 4KiB}
   shopify: {provider: shopify, secrets: [env:S], max_body: 4KiB}
   slack: {provider: slack, secrets: [env:S], max_body: 4KiB}
-  standard-webhooks: {provider: standard-webhooks, secrets: [env:S], max_body: 4KiB, events: ["a*"]}
+  standard-webhooks: {provider: standard-webhooks, secrets: [env:S], max_body: 4KiB, routes: [{type: "a*"}, {type: "*", ignore: true}]}
 `
 
 // FuzzRequest gives the edge requests as they come over a connection, broken

@@ -79,7 +79,7 @@ func BenchmarkBareStart(b *testing.B) {
 // benchmarkEdge returns an edge with one Stripe source, and a signed delivery
 // for it with a body of the given size.
 func benchmarkEdge(b *testing.B, size int) (http.Handler, *provider.Delivery) {
-	cfg, err := config.Parse("hookyard.yaml", []byte(`sources: {stripe: {provider: stripe, secrets: [env:S], events: ["invoice.*"]}}`), config.Options{
+	cfg, err := config.Parse("hookyard.yaml", []byte(`sources: {stripe: {provider: stripe, secrets: [env:S], routes: [{type: "invoice.*"}, {type: "*", ignore: true}]}}`), config.Options{
 		LookupEnv: func(string) (string, bool) { return testSecret, true },
 	})
 	require.NoError(b, err)

@@ -144,7 +144,7 @@ func (s *Server) verify(ctx context.Context, source *Source, d *provider.Deliver
 // lets a batch of a thousand finish before its sender gives up.
 const maxAtOnce = 16
 
-// startAll starts one Workflow per event that the source wants. The delivery is
+// startAll starts one run per event that its route does not ignore. The delivery is
 // taken only if all of them are stored. After a partial failure, the redelivery
 // starts the missing ones and finds the others as duplicates.
 func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Delivery, identities []provider.Identity, rec *record) (outcome, error) {
@@ -185,12 +185,17 @@ func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Deliv
 	return overall(outcomes), worst(errs)
 }
 
-// startOne starts the event's Workflow, if the source wants it. See gate.start
+// startOne starts the event's run, unless its route ignores it. See gate.start
 // for patient.
 func (s *Server) startOne(ctx context.Context, source *Source, ev event.Event, identity provider.Identity, patient bool) (outcome, error) {
-	if !source.wants(ev.Type) {
+	routed := source.Route(ev, identity.Payload)
+	for _, doubt := range routed.Route.Doubts {
+		s.logger.WarnContext(ctx, "a route could not be evaluated, so the event is taken", "workflow_id", ev.WorkflowID(), "doubt", doubt)
+	}
+	if routed.Ignored {
 		return ignored, nil
 	}
+	ev.Route = routed.Route
 	if source.journal {
 		return s.append(ctx, source, ev, identity)
 	}

@@ -22,14 +22,13 @@ type Source struct {
 	// Provider is who sends to the source, bound to the source's secrets.
 	Provider *provider.Receiver
 
-	name      string
-	journal   bool     // its events go to the journal
-	events    []string // patterns of the wanted types; empty for all
-	unhandled event.Unhandled
-	local     []string       // Activities, see event.Event.Local
-	allow     []netip.Prefix // empty for everybody
-	limiter   *rate.Limiter  // nil for no limit
-	maxBody   int64          // bytes
+	name    string
+	journal bool // its events go to the journal
+	routes  []route
+	local   []string       // Activities, see event.Event.Local
+	allow   []netip.Prefix // empty for everybody
+	limiter *rate.Limiter  // nil for no limit
+	maxBody int64          // bytes
 
 	headers   headerFilter
 	maskPaths []string        // paths in JSON payloads that a debug log hides
@@ -112,16 +111,19 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 	if err != nil {
 		return nil, []config.Mistake{cfg.Mistake(at+".secrets", "source %q: %v, as provider %q needs it", declared.Name, err, p.Name())}
 	}
+	routes, err := compileRoutes(declared.Routes)
+	if err != nil {
+		return nil, []config.Mistake{cfg.Mistake(at+".routes", "source %q: %v", declared.Name, err)}
+	}
 	return &Source{
-		Provider:  receiver,
-		name:      declared.Name,
-		journal:   declared.Journal,
-		events:    declared.Events,
-		unhandled: declared.Unhandled,
-		local:     cfg.RetriesOf(declared).Local(),
-		allow:     declared.Allow,
-		limiter:   limiter(declared.Rate),
-		maxBody:   declared.MaxBody,
+		Provider: receiver,
+		name:     declared.Name,
+		journal:  declared.Journal,
+		routes:   routes,
+		local:    cfg.RetriesOf(declared).Local(),
+		allow:    declared.Allow,
+		limiter:  limiter(declared.Rate),
+		maxBody:  declared.MaxBody,
 		headers: headerFilter{
 			provider: p.SensitiveHeaders(),
 			operator: slices.Concat(cfg.Log.MaskHeaders, declared.DropHeaders),
@@ -177,7 +179,6 @@ func (s *Source) event(d *provider.Delivery) event.Event {
 		ContentType:    validText([]string{d.Header.Get("Content-Type")})[0],
 		Headers:        headers,
 		HeadersLeftOut: leftOut,
-		Unhandled:      s.unhandled,
 		Local:          s.local,
 	}
 }
@@ -190,12 +191,6 @@ func identified(ev event.Event, identity provider.Identity, size int) event.Even
 		ev.ContentType = "application/json" // an item of a batch, which may have come in a form
 	}
 	return ev
-}
-
-// wants reports whether the source starts a Workflow for this event type.
-func (s *Source) wants(eventType string) bool {
-	return len(s.events) == 0 ||
-		slices.ContainsFunc(s.events, func(pattern string) bool { return event.Match(pattern, eventType) })
 }
 
 // takesFrom reports whether the address is on the allow-list.

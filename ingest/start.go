@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,8 @@ var (
 )
 
 // WorkflowStarter is the Starter that starts a Workflow whose Workflow Type is
-// the event's type and whose Workflow Id is the event's id. Temporal refuses a
+// the event's and whose Workflow Id is the event's id, on the Task Queue that its
+// route says. Temporal refuses a
 // second start in the same write that stores the first.
 type WorkflowStarter struct {
 	Client    client.Client
@@ -51,7 +53,8 @@ type WorkflowStarter struct {
 	// Eager hands the first Workflow Task straight to a worker of this process
 	// that uses the same Client, if there is one.
 	Eager bool
-	// Priority is the runs' in Temporal, from 1, the highest, to 5; 0 is 3.
+	// Priority is the one in Temporal of runs whose route says none, from 1, the
+	// highest, to 5; 0 is 3.
 	Priority int
 	Logger   *slog.Logger
 }
@@ -81,14 +84,24 @@ func (s *WorkflowStarter) options(ev event.Event) client.StartWorkflowOptions {
 	}
 	return client.StartWorkflowOptions{
 		ID:                                       ev.WorkflowID(),
-		TaskQueue:                                s.TaskQueue,
+		TaskQueue:                                cmp.Or(ev.Route.TaskQueue, s.TaskQueue),
+		Priority:                                 s.priority(ev),
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		EnableEagerStart:                         s.Eager,
 		StaticSummary:                            summary(ev),
-		Priority:                                 temporal.Priority{PriorityKey: s.Priority},
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
+	}
+}
+
+// priority is the route's. Where that says no fairness key, the source is one:
+// sources then share a Task Queue, whatever each of them sends.
+func (s *WorkflowStarter) priority(ev event.Event) temporal.Priority {
+	return temporal.Priority{
+		PriorityKey:    cmp.Or(ev.Route.Priority, s.Priority),
+		FairnessKey:    cmp.Or(ev.Route.FairnessKey, ev.Source),
+		FairnessWeight: ev.Route.FairnessWeight,
 	}
 }
 

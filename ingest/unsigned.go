@@ -17,7 +17,7 @@ type Started struct {
 // defaults of the config. Nobody verifies the signature: it is for tests, which
 // have no secret.
 func Unsigned(name string, r *provider.Receiver, d *provider.Delivery) ([]Started, error) {
-	source := &Source{Provider: r, name: name, unhandled: event.UnhandledPark, headers: headerFilter{provider: r.SensitiveHeaders()}}
+	source := &Source{Provider: r, name: name, headers: headerFilter{provider: r.SensitiveHeaders()}}
 	identities, err := r.Identify(d)
 	if err != nil {
 		return nil, err

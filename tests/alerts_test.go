@@ -59,7 +59,7 @@ sources:
   acme:
     provider: standard-webhooks
     secrets: [env:SECRET]
-    forward: {url: "`+service.URL+`"}
+    routes: [{type: "*", forward: {url: "`+service.URL+`"}}]
     alert_refused: {per_minute: 20}
 alerts: {to: [env:ALERT], digest_every: 10s, web_ui: "https://temporal.example.com"}
 `)

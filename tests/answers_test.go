@@ -20,7 +20,7 @@ func TestAnswers(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
-  stripe: {provider: stripe, secrets: [env:SECRET], events: ["invoice.*"], max_body: 1KiB}
+  stripe: {provider: stripe, secrets: [env:SECRET], routes: [{type: "invoice.*"}, {type: "*", ignore: true}], max_body: 1KiB}
   slack: {provider: slack, secrets: [env:SECRET]}
   listed: {provider: stripe, secrets: [env:SECRET], allow: [203.0.113.0/24]}
   limited: {provider: stripe, secrets: [env:SECRET], rate: {per_second: 0.01, burst: 1}}
@@ -107,9 +107,9 @@ func TestProvidersOwnLibraries(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
-  stripe: {provider: stripe, secrets: [env:SECRET], unhandled: complete}
-  acme: {provider: standard-webhooks, secrets: [env:SECRET], unhandled: complete}
-  svix: {provider: svix, secrets: [env:SECRET], unhandled: complete}
+  stripe: {provider: stripe, secrets: [env:SECRET], routes: [{type: "*", keep: true}]}
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], routes: [{type: "*", keep: true}]}
+  svix: {provider: svix, secrets: [env:SECRET], routes: [{type: "*", keep: true}]}
 `)
 	const body = `{"id":"evt_own","type":"thing.made","data":{"n":1}}`
 	for source, sign := range map[string]func(h http.Header) error{

@@ -110,8 +110,8 @@ func TestReload(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, startTemporal(t, ""), `
 sources:
-  stripe: {provider: stripe, secrets: [env:SECRET], unhandled: complete}
-  rotated: {provider: stripe, secrets: [file:rotated], unhandled: complete}
+  stripe: {provider: stripe, secrets: [env:SECRET], routes: [{type: invoice.paid}, {type: "*", keep: true}]}
+  rotated: {provider: stripe, secrets: [file:rotated], routes: [{type: invoice.paid}, {type: "*", keep: true}]}
 `)
 	rotated := filepath.Join(s.dir, "rotated")
 	require.NoError(t, os.WriteFile(rotated, []byte("whsec_another one"), 0o600))
@@ -123,7 +123,7 @@ sources:
 
 	require.NoError(t, os.WriteFile(rotated, []byte(secret+"\n"), 0o600))
 	s.rewrite(func(config string) string {
-		return strings.Replace(config, "sources:\n", "sources:\n  added: {provider: stripe, secrets: [env:SECRET], unhandled: complete}\n", 1)
+		return strings.Replace(config, "sources:\n", "sources:\n  added: {provider: stripe, secrets: [env:SECRET]}\n", 1)
 	})
 	s.hangup()
 	s.logged("config reloaded")
@@ -158,7 +158,7 @@ func TestReloadForward(t *testing.T) {
 	broken, service := startBroken(t), acceptEverything(t)
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
-  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+broken.URL+`"}}
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], routes: [{type: "*", forward: {url: "`+broken.URL+`"}}]}
 `)
 	s.accept("acme", "standard-webhooks", "m1", "", `{"type":"order.created"}`)
 	s.parked("acme:m1")

@@ -170,7 +170,7 @@ func TestForward(t *testing.T) {
 	defer service.Close()
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
-  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service.URL+`/hooks"}}
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], routes: [{type: "*", forward: {url: "`+service.URL+`/hooks"}}]}
 `)
 	const body = "{ \"type\" : \"order.created\", \"n\": 1.0 }"
 	s.accept("acme", "standard-webhooks", "msg_1", "", body)

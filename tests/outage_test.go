@@ -26,7 +26,7 @@ func TestTemporalKilled(t *testing.T) {
 	s := startSystem(t, server, `
 sources:
   stripe: {provider: stripe, secrets: [env:SECRET]}
-  slack: {provider: slack, secrets: [env:SECRET], unhandled: complete}
+  slack: {provider: slack, secrets: [env:SECRET], routes: [{type: "*", keep: true}]}
 `)
 	s.accept("stripe", "stripe", "evt_before", "", invoicePaid)
 	s.completed("stripe:evt_before")

@@ -193,7 +193,7 @@ func TestBatchResume(t *testing.T) {
 	service := startBroken(t)
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
-  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service.URL+`"}}
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], routes: [{type: "*", forward: {url: "`+service.URL+`"}}]}
 `)
 	const events = 30
 	for i := range events {

@@ -38,7 +38,7 @@ func TestOwnProvider(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, startTemporal(t, ""), `
 sources:
-  acme: {provider: acme, secrets: [env:SECRET], unhandled: complete}
+  acme: {provider: acme, secrets: [env:SECRET], routes: [{type: "*", keep: true}]}
 providers: providers
 `)
 	file := blocks(t, "docs/providers.md", "yaml")[0]
@@ -82,7 +82,7 @@ func TestSendGridBatch(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, startTemporal(t, ""), `
 sources:
-  sendgrid: {provider: sendgrid, secrets: [file:public], unhandled: complete}
+  sendgrid: {provider: sendgrid, secrets: [file:public], routes: [{type: "*", keep: true}]}
 `)
 	public := s.run("send", "sendgrid", "--generate-key", "--config", s.config())
 	public, _, _ = strings.Cut(public[strings.Index(public, "MFkw"):], "\n")

@@ -85,7 +85,7 @@ func TestBulkResume(t *testing.T) {
 	service := startBroken(t)
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
-  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service.URL+`"}}
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], routes: [{type: "*", forward: {url: "`+service.URL+`"}}]}
 `)
 	const events = 200
 	var senders sync.WaitGroup

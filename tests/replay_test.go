@@ -51,18 +51,18 @@ func recordHistories(t *testing.T) {
 	service := acceptEverything(t)
 	s := startSystem(t, startTemporal(t, ""), `
 sources:
-  stripe: {provider: stripe, secrets: [env:SECRET], unhandled: complete}
+  stripe: {provider: stripe, secrets: [env:SECRET], routes: [{type: charge.failed, keep: true}]}
   github: {provider: github, secrets: [env:SECRET]}
   shopify: {provider: shopify, secrets: [env:SECRET]}
-  acme: {provider: standard-webhooks, secrets: [env:SECRET], forward: {url: "`+service+`"}}
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], routes: [{type: "*", forward: {url: "`+service+`"}}]}
 app: {ledger: {sqlite: ledger.db}, mail: {folder: mail, from: shop@example.com}, build: {url: "`+service+`"}}
 `)
 	for name, event := range map[string][]string{
 		"stripe.invoice.paid":   {"stripe", "stripe", "invoice.paid", invoicePaid},
-		"unhandled.complete":    {"stripe", "stripe", "charge.failed", invoicePaid},
+		"kept":                  {"stripe", "stripe", "charge.failed", invoicePaid},
 		"github.push":           {"github", "github", "push", `{"ref":"refs/heads/main","after":"c0ffee","repository":{"full_name":"acme/shop"}}`},
 		"shopify.orders.create": {"shopify", "shopify", "orders/create", `{"id":1,"name":"#1","total_price":"1.00","currency":"EUR","created_at":"2026-01-01T00:00:00Z"}`},
-		"unhandled.forward":     {"acme", "standard-webhooks", "order.created", `{"type":"order.created"}`},
+		"forwarded":             {"acme", "standard-webhooks", "order.created", `{"type":"order.created"}`},
 	} {
 		id := "evt_" + name
 		s.accept(event[0], event[1], id, event[2], event[3])

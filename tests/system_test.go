@@ -250,7 +250,7 @@ func (s *system) restart() {
 
 const stripeSource = `
 sources:
-  stripe: {provider: stripe, secrets: [env:SECRET], events: ["invoice.*"], unhandled: complete}
+  stripe: {provider: stripe, secrets: [env:SECRET], routes: [{type: invoice.paid}, {type: "invoice.*", keep: true}, {type: "*", ignore: true}]}
 `
 
 const invoicePaid = `{"id":"","object":"event","created":1767225600,"type":"invoice.paid","data":{"object":{"id":"in_1","number":"HY-1",` +

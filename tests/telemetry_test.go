@@ -71,7 +71,7 @@ func TestMetrics(t *testing.T) {
 admin: `+admin+`
 log: {mask: [json:data.object.customer_email]}
 sources:
-  stripe: {provider: stripe, secrets: [env:SECRET], events: ["invoice.*"]}
+  stripe: {provider: stripe, secrets: [env:SECRET], routes: [{type: "invoice.*"}, {type: "*", ignore: true}]}
   slack: {provider: slack, secrets: [env:SECRET]}
 `, "--log-level", "debug")
 

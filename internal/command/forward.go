@@ -11,29 +11,31 @@ import (
 	"github.com/hookyard/hookyard/internal/worker/forward"
 )
 
-// ForwardTargets says by source where its events are forwarded.
-func ForwardTargets(cfg *config.Config) (map[string]forward.Target, error) {
-	targets := map[string]forward.Target{}
+// ForwardTargets says by route where its events are forwarded.
+func ForwardTargets(cfg *config.Config) (map[forward.Route]forward.Target, error) {
+	targets := map[forward.Route]forward.Target{}
 	for _, source := range cfg.Sources {
-		if source.Forward == nil {
-			continue
+		for _, route := range source.Routes {
+			if route.Forward == nil {
+				continue
+			}
+			sign, err := forwardSigner(source, route.Forward)
+			if err != nil {
+				return nil, fmt.Errorf("source %q: route %q: forward: %w", source.Name, route.Name, err)
+			}
+			targets[forward.Route{Source: source.Name, Name: route.Name}] = forward.Target{URL: route.Forward.URL, Headers: route.Forward.Headers, Sign: sign}
 		}
-		sign, err := forwardSigner(source)
-		if err != nil {
-			return nil, fmt.Errorf("source %q: forward: %w", source.Name, err)
-		}
-		targets[source.Name] = forward.Target{URL: source.Forward.URL, Headers: source.Forward.Headers, Sign: sign}
 	}
 	return targets, nil
 }
 
 // forwardSigner signs as Standard Webhooks does, with the secret that the
-// source gives for it or, where the source itself receives Standard Webhooks,
+// route gives for it or, where the source itself receives Standard Webhooks,
 // the one it verifies with: the service behind it then needs no change.
-func forwardSigner(source config.Source) (func(h http.Header, id string, at time.Time, body []byte) error, error) {
+func forwardSigner(source config.Source, to *config.Forward) (func(h http.Header, id string, at time.Time, body []byte) error, error) {
 	const scheme = "standard-webhooks"
-	secret := source.Forward.Secret.Reveal()
-	if source.Forward.Secret.IsZero() {
+	secret := to.Secret.Reveal()
+	if to.Secret.IsZero() {
 		if source.Provider != scheme {
 			return nil, fmt.Errorf("it has no secret to sign with; add `secret: env:NAME`, a base64 text that may start with whsec_")
 		}

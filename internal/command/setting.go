@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/hookyard/hookyard/config"
+	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/ingest/provider"
 	"github.com/hookyard/hookyard/internal/store"
@@ -81,6 +82,7 @@ func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes,
 	}, set.Window())...)
 	mistakes = append(mistakes, checkStore(cfg, skipSecrets)...)
 	mistakes = append(mistakes, checkSend(cfg, skipSecrets)...)
+	cfg.Warnings = append(cfg.Warnings, warnRoutes(cfg, env.App.Workflows)...)
 	return set, mistakes, nil
 }
 
@@ -124,14 +126,45 @@ func checkRetry(cfg *config.Config, known []string) (mistakes []config.Mistake) 
 // checkForward sees that whatever is forwarded can be signed.
 func checkForward(cfg *config.Config) (mistakes []config.Mistake) {
 	for _, s := range cfg.Sources {
-		if s.Forward == nil {
-			continue
-		}
-		if _, err := forwardSigner(s); err != nil {
-			mistakes = append(mistakes, cfg.Mistake("sources."+s.Name+".forward", "source %q: forward: %v", s.Name, err))
+		for _, route := range s.Routes {
+			if route.Forward == nil {
+				continue
+			}
+			if _, err := forwardSigner(s, route.Forward); err != nil {
+				m := cfg.Mistake("sources."+s.Name+".routes", "source %q: route %q: forward: %v", s.Name, route.Name, err)
+				m.Line = route.Line
+				mistakes = append(mistakes, m)
+			}
 		}
 	}
 	return mistakes
+}
+
+// warnRoutes warns of routes to a Workflow that this program does not have.
+func warnRoutes(cfg *config.Config, handlers []worker.Handler) (warnings []config.Mistake) {
+	var external []string
+	for _, q := range cfg.Queues {
+		if q.External {
+			external = append(external, q.Name)
+		}
+	}
+	var known []string
+	for _, h := range handlers {
+		known = append(known, h.Pattern())
+	}
+	for _, s := range cfg.Sources {
+		for _, route := range s.Routes {
+			if route.Workflow == "" || slices.Contains(external, route.TaskQueue) {
+				continue
+			}
+			if !slices.ContainsFunc(known, func(pattern string) bool { return event.Match(pattern, route.Workflow) }) {
+				m := cfg.Mistake("sources."+s.Name+".routes", "source %q: route %q: this program has no Workflow %q%s", s.Name, route.Name, route.Workflow, config.Suggest(route.Workflow, known))
+				m.Line = route.Line
+				warnings = append(warnings, m)
+			}
+		}
+	}
+	return warnings
 }
 
 // Policies are the config's Retry Policies as the worker takes them.
@@ -195,7 +228,8 @@ func (s *Setting) Declared(name string) (config.Source, error) {
 
 func policy(r config.Retry) worker.Policy {
 	return worker.Policy{
-		Timeout: r.Timeout,
+		Timeout:   r.Timeout,
+		TaskQueue: r.TaskQueue,
 		Retry: temporal.RetryPolicy{
 			InitialInterval:    r.Initial,
 			BackoffCoefficient: r.Backoff,

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/internal/command"
@@ -94,9 +95,11 @@ const pollers = 10
 // worker is told to stop. One that is cut off is attempted again elsewhere.
 const workerStopTimeout = 20 * time.Second
 
-// options are the worker's.
-func (w *liveWorker) options(fatal func(error)) sdkworker.Options {
+// options are those of the worker of one queue.
+func (w *liveWorker) options(queue config.Queue, fatal func(error)) sdkworker.Options {
 	o := sdkworker.Options{
+		TaskQueueActivitiesPerSecond:       queue.PerSecond,
+		MaxConcurrentActivityExecutionSize: queue.Concurrent,
 		Interceptors: []interceptor.WorkerInterceptor{worker.Interceptor(worker.Options{
 			Policies: &w.policies, Tasks: w.tasks,
 			Parking: parking.Options{ParkFor: w.cfg.ParkFor, DataConverter: payload.DataConverter(w.payloads.Codec), Fits: delivery.Fits(worker.Fits(w.app.Workflows))},
@@ -119,21 +122,45 @@ func (w *liveWorker) options(fatal func(error)) sdkworker.Options {
 	return o
 }
 
-// run polls until ctx ends. A worker that cannot start, or that dies of a fatal
-// error, is replaced after a pause: nothing is lost meanwhile, since Temporal
-// holds the tasks.
+// queues are the Task Queues that the worker polls, the default one first.
+func (w *liveWorker) queues() []config.Queue {
+	all := []config.Queue{{Name: w.cfg.Temporal.TaskQueue}}
+	for _, q := range w.cfg.Queues {
+		switch {
+		case q.External:
+		case q.Name == w.cfg.Temporal.TaskQueue:
+			all[0] = q
+		default:
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// run polls all queues until ctx ends.
 func (w *liveWorker) run(ctx context.Context) error {
+	polling, ctx := errgroup.WithContext(ctx)
+	for _, queue := range w.queues() {
+		polling.Go(func() error { return w.poll(ctx, queue) })
+	}
+	return polling.Wait()
+}
+
+// poll takes tasks from one queue until ctx ends. A worker that cannot start, or
+// that dies of a fatal error, is replaced after a pause: nothing is lost
+// meanwhile, since Temporal holds the tasks.
+func (w *liveWorker) poll(ctx context.Context, queue config.Queue) error {
 	const pause = 3 * time.Second
 	for {
 		died := make(chan error, 1)
-		polling := sdkworker.New(w.client, w.cfg.Temporal.TaskQueue, w.options(func(err error) { died <- err }))
+		polling := sdkworker.New(w.client, queue.Name, w.options(queue, func(err error) { died <- err }))
 		if err := worker.Register(polling, w.app.Workflows); err != nil {
 			return err
 		}
 		w.register(polling)
 		err := polling.Start()
 		if err == nil {
-			w.logStarted()
+			w.logStarted(queue.Name)
 			select {
 			case <-ctx.Done():
 				polling.Stop()
@@ -141,7 +168,7 @@ func (w *liveWorker) run(ctx context.Context) error {
 			case err = <-died: // it has stopped itself
 			}
 		}
-		w.logger.Error("worker stopped; starting another", "err", err)
+		w.logger.Error("worker stopped; starting another", "task_queue", queue.Name, "err", err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -150,12 +177,12 @@ func (w *liveWorker) run(ctx context.Context) error {
 	}
 }
 
-func (w *liveWorker) logStarted() {
+func (w *liveWorker) logStarted(queue string) {
 	v := w.cfg.Temporal.Versioning
 	if v == nil {
-		w.logger.Info("worker started", "task_queue", w.cfg.Temporal.TaskQueue)
+		w.logger.Info("worker started", "task_queue", queue)
 		return
 	}
 	w.logger.Info("worker started; it runs nothing until its build is made current or ramped up in the deployment",
-		"task_queue", w.cfg.Temporal.TaskQueue, "deployment", v.Deployment, "build_id", v.BuildID)
+		"task_queue", queue, "deployment", v.Deployment, "build_id", v.BuildID)
 }

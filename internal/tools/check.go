@@ -18,7 +18,8 @@ func checkCommand(env command.Env) *cobra.Command {
 		Short: "Find every mistake in a config file",
 		Long: `Find every mistake in a config file and print each as file:line, with what was
 found and what there is. Exits 0 if there is none, 1 otherwise. "serve" refuses
-to start on the same mistakes.
+to start on the same mistakes. A warning is printed as well, and counts for
+nothing: what it names may be right.
 
 Of a FOLDER, the provider files in it are checked, without a config.`,
 		Args: cobra.MaximumNArgs(1),
@@ -33,6 +34,9 @@ Of a FOLDER, the provider files in it are checked, without a config.`,
 			set, err := command.Load(file, env, skipSecrets)
 			if err != nil {
 				return err
+			}
+			for _, warning := range set.Warnings {
+				fmt.Fprintf(env.Stdout, "warning: %v\n", warning)
 			}
 			_, err = fmt.Fprintf(env.Stdout, "%s: no mistakes; %d sources\n", file, len(set.Sources))
 			return err

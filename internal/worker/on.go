@@ -3,8 +3,6 @@ package worker
 import (
 	"encoding/json"
 	"fmt"
-	"mime"
-	"net/url"
 	"strings"
 
 	"go.temporal.io/sdk/converter"
@@ -73,25 +71,12 @@ func decode[T any](ev event.Event, body []byte) (T, error) {
 		*raw = body
 		return decoded, nil
 	}
-	if err := json.Unmarshal(jsonOf(ev, body), &decoded); err != nil {
+	if err := json.Unmarshal(event.JSONOf(ev, body), &decoded); err != nil {
 		return decoded, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("the payload of %d bytes, %s, does not fit %T: %v", len(body), contentType(ev), decoded, err),
 			TypeUndecodable, nil)
 	}
 	return decoded, nil
-}
-
-// jsonOf returns the JSON in a body: the body itself or, in a form, the field
-// "payload", in which GitHub and Slack put it.
-func jsonOf(ev event.Event, body []byte) []byte {
-	if mediaType, _, _ := mime.ParseMediaType(ev.ContentType); mediaType != "application/x-www-form-urlencoded" {
-		return body
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil || !form.Has("payload") {
-		return body
-	}
-	return []byte(form.Get("payload"))
 }
 
 func contentType(ev event.Event) string {

@@ -47,7 +47,7 @@ func FuzzFits(f *testing.F) {
 		require.Equal(t, string(body), string(raw))
 		decoded, err := decode[map[string]any](ev, body)
 		if err == nil && decoded != nil {
-			require.True(t, json.Valid(jsonOf(ev, body)))
+			require.True(t, json.Valid(event.JSONOf(ev, body)))
 		}
 	})
 }

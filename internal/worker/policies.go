@@ -16,6 +16,8 @@ type Policy struct {
 	Retry temporal.RetryPolicy
 	// Timeout bounds one attempt.
 	Timeout time.Duration
+	// TaskQueue is where the Activity runs; empty for the Task Queue of its run.
+	TaskQueue string
 }
 
 // Entries are Policies by Activity.
@@ -83,6 +85,9 @@ func (o *withPolicy) ExecuteActivity(ctx workflow.Context, activityType string, 
 	}
 	if options.StartToCloseTimeout == 0 && options.ScheduleToCloseTimeout == 0 {
 		options.StartToCloseTimeout = policy.Timeout
+	}
+	if options.TaskQueue == "" {
+		options.TaskQueue = policy.TaskQueue
 	}
 	return o.Next.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activityType, args...)
 }

@@ -10,7 +10,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hookyard/hookyard/event"
-	"github.com/hookyard/hookyard/internal/worker/forward"
 )
 
 // Registry is the part of a worker, or of a test environment, that takes
@@ -54,7 +53,7 @@ func Register(r Registry, handlers []Handler) error {
 			patterns = append(patterns, h)
 			continue
 		}
-		r.RegisterWorkflowWithOptions(h.run, workflow.RegisterOptions{Name: h.pattern})
+		r.RegisterWorkflowWithOptions(routed(h.run), workflow.RegisterOptions{Name: h.pattern})
 	}
 	r.RegisterDynamicWorkflow(func(ctx workflow.Context, args converter.EncodedValues) error {
 		var ev event.Event
@@ -62,7 +61,7 @@ func Register(r Registry, handlers []Handler) error {
 		if err := args.Get(&ev, &payload); err != nil {
 			return fmt.Errorf("not an event: %w", err)
 		}
-		return closest(patterns, workflow.GetInfo(ctx).WorkflowType.Name).run(ctx, ev, payload)
+		return routed(closest(patterns, workflow.GetInfo(ctx).WorkflowType.Name).run)(ctx, ev, payload)
 	}, workflow.DynamicRegisterOptions{})
 	return nil
 }
@@ -82,25 +81,17 @@ func closest(patterns []Handler, name string) Handler {
 // type that the handler of a Workflow Type decodes.
 func Fits(handlers []Handler) func(workflowType string, ev event.Event, body []byte) error {
 	return func(workflowType string, ev event.Event, body []byte) error {
+		if ev.Route.Action != event.ActionWorkflow {
+			return nil // no handler decodes it
+		}
 		return closest(handlers, workflowType).fits(ev, body)
 	}
 }
 
-// stateAttribute marks what a list of runs should show besides open or closed.
-var stateAttribute = temporal.NewSearchAttributeKeyKeyword(event.StateAttribute)
-
-// unhandled does with an event what its source said when it came in.
-func unhandled(ctx workflow.Context, ev event.Event, payload converter.RawValue) error {
-	switch ev.Unhandled {
-	case event.UnhandledForward:
-		var activities *forward.Activities
-		return workflow.ExecuteActivity(ctx, activities.ForwardEvent, ev, payload).Get(ctx, nil)
-	case event.UnhandledComplete:
-		return workflow.UpsertTypedSearchAttributes(ctx, stateAttribute.ValueSet(TypeUnhandled))
-	default:
-		return temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("no Workflow handles %q: add one to the program with hookyard.On, or set `forward` or `unhandled: complete` for source %q",
-				ev.WorkflowType(), ev.Source),
-			TypeUnhandled, nil)
-	}
+// unhandled parks an event that no Workflow handles.
+func unhandled(_ workflow.Context, ev event.Event, _ converter.RawValue) error {
+	return temporal.NewNonRetryableApplicationError(
+		fmt.Sprintf("no Workflow handles %q: add one to the program with hookyard.On, or give source %q a route for this type, such as {type: %q, keep: true}",
+			ev.WorkflowType(), ev.Source, ev.Type),
+		TypeUnhandled, nil)
 }

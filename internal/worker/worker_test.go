@@ -74,13 +74,13 @@ func TestUndecodable(t *testing.T) {
 	}
 }
 
-func TestUnhandled(t *testing.T) {
+func TestRoutedElsewhere(t *testing.T) {
 	t.Parallel()
 	ev := event.Event{Source: "acme", Provider: "standard-webhooks", ID: "1", Type: "order.created"}
 	const body = "{ \"a\" : 1.0 }"
 
 	forwarded := environment(t, examples())
-	ev.Unhandled = event.UnhandledForward
+	ev.Route = event.Route{Name: "*", Action: event.ActionForward}
 	var sent string
 	forwarded.OnActivity("ForwardEvent", mock.Anything, ev, mock.Anything).Return(
 		func(_ context.Context, _ event.Event, p converter.RawValue) error {
@@ -91,17 +91,17 @@ func TestUnhandled(t *testing.T) {
 	require.NoError(t, forwarded.GetWorkflowError())
 	require.Equal(t, body, sent, "byte for byte")
 
-	completed := environment(t, examples())
-	completed.OnUpsertTypedSearchAttributes(temporal.NewSearchAttributes(
-		temporal.NewSearchAttributeKeyKeyword("HookState").ValueSet("unhandled"))).Return(nil).Once()
-	ev.Unhandled = event.UnhandledComplete
-	completed.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
-	require.NoError(t, completed.GetWorkflowError())
-	completed.AssertExpectations(t)
+	kept := environment(t, examples())
+	kept.OnUpsertTypedSearchAttributes(temporal.NewSearchAttributes(
+		temporal.NewSearchAttributeKeyKeyword("HookState").ValueSet("kept"))).Return(nil).Once()
+	ev.Route = event.Route{Name: "*", Action: event.ActionKeep}
+	kept.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
+	require.NoError(t, kept.GetWorkflowError())
+	kept.AssertExpectations(t)
 
-	for _, unhandled := range []event.Unhandled{event.UnhandledPark, ""} {
+	for _, route := range []event.Route{{}, {Name: "order.*", TaskQueue: "billing"}} {
 		parked := environment(t, examples())
-		ev.Unhandled = unhandled
+		ev.Route = route
 		parked.ExecuteWorkflow(ev.WorkflowType(), ev, payload(body))
 		var failed *temporal.ApplicationError
 		require.ErrorAs(t, parked.GetWorkflowError(), &failed)

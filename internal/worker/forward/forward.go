@@ -3,7 +3,7 @@ package forward
 
 import (
 	"context"
-	"maps"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,10 +26,19 @@ type Activities struct {
 	// Now is the clock that signatures and Retry-After dates are read
 	// against; if nil, time.Now.
 	Now func() time.Time
-	// Targets says by source where its events go. It may be replaced while
-	// the worker runs; until it is set, there are none.
-	Targets atomic.Pointer[map[string]Target]
+	// Targets says by route where its events go. It may be replaced while the
+	// worker runs; until it is set, there are none.
+	Targets atomic.Pointer[map[Route]Target]
 }
+
+// Route is a route that forwards.
+type Route struct {
+	Source string
+	Name   string // see event.Route
+}
+
+// String names the route, for errors.
+func (r Route) String() string { return fmt.Sprintf("%q of source %q", r.Name, r.Source) }
 
 // Target is one service that takes events.
 type Target struct {
@@ -46,7 +55,7 @@ type Target struct {
 }
 
 // ForwardEvent POSTs the payload, byte for byte as the provider signed it, to
-// the target of the Event's source. The request also says:
+// the target of the Event's route. The request also says:
 //
 //	Content-Type         as the delivery's
 //	Idempotency-Key      Event.Key("Forward")
@@ -73,16 +82,17 @@ func (f *Activities) ForwardEvent(ctx context.Context, ev event.Event, payload c
 	if f == nil {
 		f = &Activities{}
 	}
-	var targets map[string]Target
+	var targets map[Route]Target
 	if now := f.Targets.Load(); now != nil {
 		targets = *now
 	}
-	target, ok := targets[ev.Source]
+	route := Route{ev.Source, ev.Route.Name}
+	target, ok := targets[route]
 	if !ok {
-		return failure.Permanent(failure.TypeNotConfigured, "source %q has no forward.url in the config; sources that have one: %q",
-			ev.Source, slices.Sorted(maps.Keys(targets)))
+		return failure.Permanent(failure.TypeNotConfigured, "the config has no route %s that forwards, as it had when the event came: give a route this name; routes that forward: %s",
+			route, names(targets))
 	}
-	to, err := endpoint(target.URL, "forward.url of source "+strconv.Quote(ev.Source))
+	to, err := endpoint(target.URL, "forward.url of the route "+route.String())
 	if err != nil {
 		return err
 	}
@@ -107,13 +117,23 @@ func (f *Activities) ForwardEvent(ctx context.Context, ev event.Event, payload c
 	}
 	if target.Sign != nil {
 		if err := target.Sign(header, MessageID(ev), now(), body); err != nil {
-			return failure.Permanent(failure.TypeNotConfigured, "cannot sign for source %q: %v", ev.Source, err)
+			return failure.Permanent(failure.TypeNotConfigured, "cannot sign for the route %s: %v", route, err)
 		}
 	}
 
 	ctx, cancel := beforeTheEnd(ctx)
 	defer cancel()
 	return post(ctx, f.HTTP, to, header, body, now())
+}
+
+// names lists the routes, for an error.
+func names(targets map[Route]Target) string {
+	var all []string
+	for route := range targets {
+		all = append(all, route.String())
+	}
+	slices.Sort(all)
+	return "[" + strings.Join(all, ", ") + "]"
 }
 
 // beforeTheEnd returns a context that ends a tenth before the attempt does, and

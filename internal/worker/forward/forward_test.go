@@ -24,8 +24,11 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// acmeRoute is the route of the event acme.
+var acmeRoute = forward.Route{Source: "acme", Name: "user.*"}
+
 func acme() event.Event {
-	return event.Event{Source: "acme", Provider: "standard-webhooks", ID: "msg_1", Type: "user.created", ContentType: "application/json"}
+	return event.Event{Source: "acme", Provider: "standard-webhooks", ID: "msg_1", Type: "user.created", ContentType: "application/json", Route: event.Route{Name: "user.*"}}
 }
 
 func raw(encoding string, data []byte) converter.RawValue {
@@ -39,7 +42,7 @@ func forwardTo(url string) *forward.Activities {
 	f := &forward.Activities{
 		Now: func() time.Time { return noon },
 	}
-	f.Targets.Store(&map[string]forward.Target{"acme": {URL: url}})
+	f.Targets.Store(&map[forward.Route]forward.Target{acmeRoute: {URL: url}})
 	return f
 }
 
@@ -72,14 +75,14 @@ func TestForwardHeaders(t *testing.T) {
 	t.Parallel()
 	in := peers.NewInbox(t, peers.Accept)
 	f := forwardTo(strings.Replace(in.URL, "http://", "http://me:word@", 1))
-	target := (*f.Targets.Load())["acme"]
+	target := (*f.Targets.Load())[acmeRoute]
 	target.Sign = func(h http.Header, id string, at time.Time, body []byte) error {
 		h.Set("Webhook-Id", id)
 		h.Set("Webhook-Timestamp", at.Format(time.RFC3339))
 		h.Set("Webhook-Signature", "of "+string(body))
 		return nil
 	}
-	f.Targets.Store(&map[string]forward.Target{"acme": target})
+	f.Targets.Store(&map[forward.Route]forward.Target{acmeRoute: target})
 	ev := acme()
 	ev.Type = "orders/100%\r\né"
 	require.NoError(t, peers.RunActivity(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
@@ -145,7 +148,7 @@ func TestForwardsHeaders(t *testing.T) {
 			t.Parallel()
 			in := peers.NewInbox(t, peers.Accept)
 			f := &forward.Activities{}
-			f.Targets.Store(&map[string]forward.Target{"acme": {URL: in.URL, Headers: tt.patterns}})
+			f.Targets.Store(&map[forward.Route]forward.Target{acmeRoute: {URL: in.URL, Headers: tt.patterns}})
 			require.NoError(t, peers.RunActivity(t, f.ForwardEvent, ev, raw("json/plain", []byte("{}"))))
 			req, _ := in.Only(t)
 			for header, values := range ev.Headers {
@@ -304,7 +307,7 @@ func TestForwardRefusesBeforeSending(t *testing.T) {
 	t.Parallel()
 	target := func(x forward.Target) *forward.Activities {
 		f := &forward.Activities{}
-		f.Targets.Store(&map[string]forward.Target{"acme": x, "other": {}})
+		f.Targets.Store(&map[forward.Route]forward.Target{acmeRoute: x, {Source: "other", Name: "*"}: {}})
 		return f
 	}
 	in := peers.NewInbox(t, peers.Accept)
@@ -320,12 +323,12 @@ func TestForwardRefusesBeforeSending(t *testing.T) {
 		kind    string
 		says    string
 	}{
-		{"nil", nil, acme(), json, failure.TypeNotConfigured, `source "acme" has no forward.url in the config; sources that have one: []`},
-		{"an unknown source", target(forward.Target{URL: in.URL}), stranger, json, failure.TypeNotConfigured, `source "stranger" has no forward.url in the config; sources that have one: ["acme" "other"]`},
-		{"no URL", target(forward.Target{}), acme(), json, failure.TypeNotConfigured, `forward.url of source "acme" is not an http or https URL`},
-		{"a URL that does not parse", target(forward.Target{URL: "http://secret\x00"}), acme(), json, failure.TypeNotConfigured, `forward.url of source "acme" is not an http or https URL`},
-		{"another scheme", target(forward.Target{URL: "ftp://secret/"}), acme(), json, failure.TypeNotConfigured, `forward.url of source "acme" is not an http or https URL`},
-		{"cannot sign", target(forward.Target{URL: in.URL, Sign: signs}), acme(), json, failure.TypeNotConfigured, `cannot sign for source "acme": the key is too short`},
+		{"nil", nil, acme(), json, failure.TypeNotConfigured, `the config has no route "user.*" of source "acme" that forwards, as it had when the event came: give a route this name; routes that forward: []`},
+		{"an unknown source", target(forward.Target{URL: in.URL}), stranger, json, failure.TypeNotConfigured, `the config has no route "user.*" of source "stranger" that forwards, as it had when the event came: give a route this name; routes that forward: ["*" of source "other", "user.*" of source "acme"]`},
+		{"no URL", target(forward.Target{}), acme(), json, failure.TypeNotConfigured, `forward.url of the route "user.*" of source "acme" is not an http or https URL`},
+		{"a URL that does not parse", target(forward.Target{URL: "http://secret\x00"}), acme(), json, failure.TypeNotConfigured, `forward.url of the route "user.*" of source "acme" is not an http or https URL`},
+		{"another scheme", target(forward.Target{URL: "ftp://secret/"}), acme(), json, failure.TypeNotConfigured, `forward.url of the route "user.*" of source "acme" is not an http or https URL`},
+		{"cannot sign", target(forward.Target{URL: in.URL, Sign: signs}), acme(), json, failure.TypeNotConfigured, `cannot sign for the route "user.*" of source "acme": the key is too short`},
 		{"encrypted", target(forward.Target{URL: in.URL}), acme(), raw("binary/encrypted", []byte("?")), failure.TypeBadPayload, `the payload has encoding "binary/encrypted"; only "json/plain" and "binary/plain" can be forwarded`},
 		{"no payload", target(forward.Target{URL: in.URL}), acme(), raw("binary/null", nil), failure.TypeBadPayload, `the payload has encoding "binary/null"; only "json/plain" and "binary/plain" can be forwarded`},
 	} {

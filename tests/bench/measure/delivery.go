@@ -35,7 +35,7 @@ type delivery struct {
 func (d delivery) event(source string) event.Event {
 	return event.Event{
 		Source: source, Provider: providerName, ID: d.id, Type: eventType,
-		ReceivedAt: time.Now().UTC(), ContentType: d.header.Get("Content-Type"), Unhandled: event.UnhandledPark,
+		ReceivedAt: time.Now().UTC(), ContentType: d.header.Get("Content-Type"),
 	}
 }
 

@@ -20,7 +20,7 @@ const stepTimeout = 5 * time.Second
 const hookyardConfig = `listen: %s
 admin: 127.0.0.1:0
 temporal: {task_queue: %s}
-sources: {%s: {provider: stripe, secrets: [file:secret], events: ["invoice.*"]}}
+sources: {%s: {provider: stripe, secrets: [file:secret], routes: [{type: "invoice.*"}, {type: "*", ignore: true}]}}
 retry: {default: {timeout: %s}}
 app: {ledger: {sqlite: %s}}
 `

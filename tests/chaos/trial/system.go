@@ -37,12 +37,12 @@ var configText = template.Must(template.New("config").Parse(`listen: {{.Listen}}
 admin: 127.0.0.1:0
 temporal: {task_queue: ` + taskQueue + `}
 sources:
-  payments: {provider: stripe, secrets: [env:CHAOS_PAYMENTS], events: [invoice.paid]}
+  payments: {provider: stripe, secrets: [env:CHAOS_PAYMENTS], routes: [{type: invoice.paid}, {type: "*", ignore: true}]}
   builds: {provider: github, secrets: [env:CHAOS_BUILDS]}
   forwards:
     provider: standard-webhooks
     secrets: [env:CHAOS_FORWARDS]
-    forward: {url: "http://{{.Downstream}}/hooks"}
+    routes: [{type: "*", forward: {url: "http://{{.Downstream}}/hooks"}}]
 retry: {default: {initial: 200ms, backoff: 2, attempts: 3, timeout: {{.Timeout}}}}
 app: {ledger: {{.Ledger}}, mail: {folder: mail, from: chaos@example.com}, build: {url: "http://{{.Downstream}}/builds"}}
 `))

@@ -93,12 +93,13 @@ func (r receiver) serveWorker(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	targets := map[string]forward.Target{}
+	targets := map[forward.Route]forward.Target{}
 	forwarding := &forward.Activities{
 		HTTP: &http.Client{Transport: cmp.Or(r.flaw.transport, http.DefaultTransport)},
 	}
 	for _, source := range r.config.Sources {
-		targets[source.Name] = forward.Target{URL: source.Forward.URL}
+		route := source.Routes[0]
+		targets[forward.Route{Source: source.Name, Name: route.Name}] = forward.Target{URL: route.Forward.URL}
 	}
 	forwarding.Targets.Store(&targets)
 

@@ -99,7 +99,7 @@ type tellFirst struct {
 func newTellFirst(c *config.Config, next ingest.Starter) *tellFirst {
 	s := &tellFirst{next: next, urls: map[string]string{}, http: &http.Client{Timeout: 5 * time.Second}}
 	for _, source := range c.Sources {
-		s.urls[source.Name] = source.Forward.URL
+		s.urls[source.Name] = source.Routes[0].Forward.URL
 	}
 	return s
 }
@@ -118,7 +118,7 @@ func (s *tellFirst) Start(ctx context.Context, ev event.Event, payload converter
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("forward: %s", resp.Status)
 	}
-	ev.Unhandled = event.UnhandledComplete
+	ev.Route = event.Route{Action: event.ActionKeep}
 	return s.next.Start(ctx, ev, payload)
 }
 
