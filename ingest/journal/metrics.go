@@ -83,7 +83,11 @@ func newMetrics(meter metric.Meter, j *Journal) (*metrics, error) {
 		}
 		return nil
 	}, records, bytes, oldest, waiting, used)
-	return m, errors.Join(append(errs[:], err)...)
+	if err := errors.Join(append(errs[:], err)...); err != nil {
+		return nil, err
+	}
+	m.damages.Add(context.Background(), 0) // so that the first one is an increase
+	return m, nil
 }
 
 func (m *metrics) appended(ctx context.Context, took time.Duration, events int, err error) {
