@@ -68,6 +68,7 @@ type Journal struct {
 
 	// tables is nil while they are not open or not trusted.
 	tables   atomic.Pointer[Tables]
+	opening  atomic.Int64 // since when they are being opened, as UnixNano; else 0
 	doubt    chan error // asks the writer to open the tables anew
 	arrivals arrivals
 	closed   chan struct{}
@@ -99,6 +100,7 @@ func New(o Options) (*Journal, error) {
 		o: o, queue: make(chan *appending, maxBatch), doubt: make(chan error, 1), closed: make(chan struct{}),
 		status: "it was not opened yet", arrivals: arrivals{wake: make(chan struct{}, 1), names: map[string]bool{}},
 	}
+	j.opening.Store(time.Now().UnixNano())
 	if o.SQLite != "" {
 		j.reserve.file = o.SQLite + ".reserve"
 	}
@@ -130,7 +132,7 @@ func (j *Journal) Start(ctx context.Context, ev event.Event, payload converter.R
 	switch err := j.Ready(); {
 	case errors.Is(err, ErrFull):
 		return j.refused(ctx, record.Source, "full", err)
-	case err != nil:
+	case err != nil && !j.opensSoon():
 		return j.refused(ctx, record.Source, "failed", err)
 	}
 	a := &appending{record: record, done: make(chan error, 1)}
@@ -165,6 +167,17 @@ func (j *Journal) refused(ctx context.Context, source, why string, err error) er
 	j.metrics.refusedEvent(ctx, source, why)
 	return err
 }
+
+// opensSoon reports whether an event may wait for the journal to be opened, which
+// is a matter of milliseconds: some senders do not send it again.
+func (j *Journal) opensSoon() bool {
+	since := j.opening.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) < openPatience
+}
+
+// openPatience is for how long events wait while the journal is being opened.
+// The check of a large file takes longer.
+const openPatience = 2 * time.Second
 
 // Ready returns nil while events can be appended.
 func (j *Journal) Ready() error {

@@ -351,3 +351,25 @@ func startsNothingOld(t *testing.T, at journal.Place) {
 	stop()
 	require.Empty(t, starts.ids())
 }
+
+// TestAnEventWaitsForTheOpening appends as soon as the journal is made: an edge
+// that restarts listens before it has opened its file.
+func TestAnEventWaitsForTheOpening(t *testing.T) {
+	t.Parallel()
+	starts := newTemporal()
+	j, err := journal.New(journal.Options{
+		Place: file(t), MaxAge: time.Hour, Live: starts, Backlog: starts, Logger: slog.New(slog.DiscardHandler),
+		Hold: func(context.Context, string) (bool, error) { return false, nil },
+	})
+	require.NoError(t, err)
+	require.ErrorIs(t, j.Ready(), journal.ErrNotOpen)
+	answer := make(chan error, 1)
+	go func() { answer <- put(t, j, "s", "early", "{}") }()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { j.Run(ctx, ctx) })
+	require.NoError(t, <-answer)
+	stop()
+	running.Wait()
+	require.ErrorIs(t, put(t, j, "s", "late", "{}"), journal.ErrNotOpen)
+}

@@ -123,7 +123,7 @@ func sourceLabel(name string) attribute.KeyValue {
 func (m *metrics) damaged(ctx context.Context) { m.damages.Add(ctx, 1) }
 
 // depthEvery is how often the depths are read.
-const depthEvery = 10 * time.Second
+const depthEvery = 5 * time.Second
 
 // measure keeps the depths, until ctx ends. A source that has drained stays, with
 // zeros, so that its gauges do not vanish at their last value.

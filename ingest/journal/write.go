@@ -147,6 +147,7 @@ func (j *Journal) reopen(ctx context.Context, why error) {
 	if t == nil {
 		return
 	}
+	j.opening.Store(time.Now().UnixNano())
 	j.o.Logger.Error("journal: an error of the disk or the database; events are refused until it is opened again", "err", store.Describe(why))
 	j.setStatus(store.Describe(why).Error())
 	if err := t.Close(); err != nil {
@@ -169,6 +170,7 @@ func (j *Journal) setStatus(text string) {
 
 // open opens the tables and checks them. A file that is damaged is moved aside.
 func (j *Journal) open(ctx context.Context) {
+	defer j.opening.Store(0)
 	t, err := j.trusted(ctx)
 	if err != nil && j.reserve.have {
 		t, err = j.giveReserve(ctx, err)
@@ -190,11 +192,11 @@ func (j *Journal) open(ctx context.Context) {
 		}
 		return
 	}
-	j.setStatus("")
 	j.fill.reset()
 	j.fill.refresh(ctx, t)
 	j.reserveRoom()
 	j.tables.Store(t)
+	j.setStatus("")
 	j.arrivals.all()
 }
 
