@@ -33,6 +33,9 @@ const (
 	// maxFailures is how often the start of a record may fail while those of
 	// others do not.
 	maxFailures = 5
+	// manyStarts is how many others have to start between two failures that
+	// may be Temporal's, for the record to be to blame.
+	manyStarts = 20
 	// flushEvery and flushAt say when records that were started are deleted.
 	flushEvery = 100 * time.Millisecond
 	flushAt    = 256
@@ -308,7 +311,7 @@ func (d *drain) ended(ctx context.Context, r result) {
 		return
 	}
 	f := d.failures[r.record.Seq]
-	if !forever && (f.count == 0 || d.starts > f.starts) {
+	if !forever && (f.count == 0 || d.starts >= f.starts+evidence(r.err)) {
 		f = failures{f.count + 1, d.starts}
 		d.failures[r.record.Seq] = f
 	}
@@ -332,6 +335,24 @@ func permanent(err error) (reason string, ok bool) {
 		return asideRefused, true
 	}
 	return "", false
+}
+
+// evidence returns how many other starts have to succeed between two failures of
+// a record before the record is to blame. An error that tells of Temporal's state
+// may hit any record: where half of all starts time out, one of 60 records would
+// fail six times in a row.
+func evidence(err error) int {
+	var (
+		unavailable *serviceerror.Unavailable
+		late        *serviceerror.DeadlineExceeded
+		exhausted   *serviceerror.ResourceExhausted
+		canceled    *serviceerror.Canceled
+	)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.As(err, &unavailable) || errors.As(err, &late) || errors.As(err, &exhausted) || errors.As(err, &canceled) {
+		return manyStarts
+	}
+	return 1
 }
 
 // sayWaiting logs, once, that the drain waits.

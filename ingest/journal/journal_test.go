@@ -27,6 +27,7 @@ type temporal struct {
 	mu      sync.Mutex
 	err     error            // of every start, nil for none
 	errOf   map[string]error // by event id
+	tries   map[string]int   // by event id
 	started []string         // event ids, in order
 	held    map[string]bool
 	bodies  map[string]string
@@ -35,6 +36,7 @@ type temporal struct {
 func (s *temporal) Start(_ context.Context, ev event.Event, payload converter.RawValue) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tries[ev.ID]++
 	if err := cmp.Or(s.err, s.errOf[ev.ID]); err != nil {
 		return err
 	}
@@ -60,7 +62,7 @@ func (s *temporal) ids() []string {
 }
 
 func newTemporal() *temporal {
-	return &temporal{held: map[string]bool{}, bodies: map[string]string{}, errOf: map[string]error{}}
+	return &temporal{held: map[string]bool{}, bodies: map[string]string{}, errOf: map[string]error{}, tries: map[string]int{}}
 }
 
 // said is a log that is searched.
@@ -314,6 +316,30 @@ func setsAside(t *testing.T, at journal.Place) {
 	eventually(t, func() bool { return depth(t, at)["b"].Records == 0 })
 	stop()
 	require.Equal(t, int64(1), depth(t, at)["b"].SetAside, "a record that waits for a person stays, whatever is redelivered")
+}
+
+// TestATemporalThatStaggers has the starts of one event time out while others
+// succeed now and then, as a Temporal does that has too much to do. The event is
+// not to blame, so it is not set aside.
+func TestATemporalThatStaggers(t *testing.T) {
+	t.Parallel()
+	at, starts := file(t), newTemporal()
+	starts.errOf["unlucky"] = fmt.Errorf("start: %w", serviceerror.NewDeadlineExceeded("late"))
+	j, _ := run(t, at, starts, nil)
+	require.NoError(t, put(t, j, "s", "unlucky", "{}"))
+	tries := func() int {
+		starts.mu.Lock()
+		defer starts.mu.Unlock()
+		return starts.tries["unlucky"]
+	}
+	n := 0
+	for tried := 1; tried <= 8; tried++ {
+		eventually(t, func() bool { return tries() >= tried })
+		n++
+		require.NoError(t, put(t, j, "s", fmt.Sprint("other", n), "{}"))
+		eventually(t, func() bool { return len(starts.ids()) == n })
+	}
+	require.Zero(t, depth(t, at)["s"].SetAside)
 }
 
 func startsNothingOld(t *testing.T, at journal.Place) {
