@@ -28,6 +28,7 @@ type options struct {
 	program      string
 	asJSON, plan bool
 	keep         bool
+	journal      bool
 }
 
 // run runs the command line. The report goes to stdout, progress to stderr.
@@ -48,7 +49,7 @@ a fault that explains it.
 
 The same seed gives the same plan of faults and events. It takes place on
 127.0.0.1 and in a folder of its own, and touches nothing else.`,
-		Example: "  go run ./tests/chaos\n  go run ./tests/chaos --events 2000 --seed 7",
+		Example: "  go run ./tests/chaos\n  go run ./tests/chaos --events 2000 --seed 7\n  go run ./tests/chaos --journal --events 20000",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("seed") {
@@ -56,6 +57,9 @@ The same seed gives the same plan of faults and events. It takes place on
 			}
 			if !cmd.Flags().Changed("duration") {
 				o.duration = trial.DefaultDuration(o.events)
+				if o.journal {
+					o.duration = time.Minute
+				}
 			}
 			return o.run(ctx, stdout, stderr)
 		},
@@ -68,6 +72,7 @@ The same seed gives the same plan of faults and events. It takes place on
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
 	f.BoolVar(&o.plan, "plan", false, "only print the faults that would be")
 	f.StringVar(&o.program, "program", "", "the hookyard to run (default one that is built from this checkout)")
+	f.BoolVar(&o.journal, "journal", false, "give each source a journal and send the events in a burst, while Temporal is away for the duration (default 1m) and edges are killed ten times")
 	f.BoolVar(&o.keep, "keep", false, "keep the folder with the logs and the databases; it is kept in any case if something was wrong")
 	return harness.Execute(ctx, cmd, args, stdout, stderr)
 }
@@ -94,6 +99,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	plan := trial.NewPlan(o.seed, o.events, o.duration, o.postgres != "")
+	if o.journal {
+		plan = trial.NewBurst(o.seed, o.events, o.duration)
+	}
 	if o.plan {
 		return printPlan(stdout, plan)
 	}
@@ -174,6 +182,9 @@ func broken(n int) string {
 // PostgreSQL, which may hold a password.
 func (o options) again() string {
 	text := fmt.Sprintf("go run ./tests/chaos --events %d --seed %d --duration %s", o.events, o.seed, o.duration)
+	if o.journal {
+		text += " --journal"
+	}
 	if o.postgres != "" {
 		text += " --temporal-postgres URL"
 	}

@@ -1,10 +1,14 @@
 package trial
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -54,7 +58,7 @@ func Run(ctx context.Context, o Options, p Plan) (report *Report, err error) {
 		fmt.Fprintf(o.Progress, "%6.1fs  "+format+"\n", append([]any{time.Since(began).Seconds()}, args...)...)
 	}
 	say("starting Temporal, %d edges and %d workers", edges, workers)
-	s, err := startSystem(ctx, o, p.Seed)
+	s, err := startSystem(ctx, o, p)
 	defer func() { err = errors.Join(err, s.stop(ctx)) }()
 	if err != nil {
 		return nil, err
@@ -70,9 +74,12 @@ func Run(ctx context.Context, o Options, p Plan) (report *Report, err error) {
 	s.targets[senderName] = sender
 
 	say("sending %d events in %s, with %d faults, %d of them kills", len(p.Events), p.Duration, len(p.Faults), p.Kills())
-	r := &Report{Seed: p.Seed, On: s.temporal.On, Duration: p.Duration, Events: len(p.Events)}
+	r := &Report{Seed: p.Seed, Journal: p.Journal, On: s.temporal.On, Duration: p.Duration, Events: len(p.Events)}
 	healed, err := s.suffer(ctx, p, sender, r, say)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.drained(ctx, say); err != nil {
 		return nil, err
 	}
 	if err := s.recover(ctx, r, healed, say); err != nil {
@@ -170,16 +177,68 @@ func (s *system) recover(ctx context.Context, r *Report, healed time.Time, say f
 	return nil
 }
 
+// drained waits until nothing is left in the journals, or nothing has left them
+// for as long as patience lasts.
+func (s *system) drained(ctx context.Context, say func(string, ...any)) error {
+	if !s.journal {
+		return nil
+	}
+	least, changed := math.MaxInt, time.Now()
+	for {
+		left := 0
+		for i := range edges {
+			n, err := s.waiting(ctx, edgeName(i))
+			if err != nil {
+				return err
+			}
+			left += n
+		}
+		if left < least {
+			least, changed = left, time.Now()
+		}
+		switch {
+		case left == 0:
+			return nil
+		case time.Since(changed) > patience:
+			say("giving up on %d events that have stayed in the journals for %s", left, patience)
+			return nil
+		}
+		say("%d events are in the journals", left)
+		if !sleep(ctx, 5*time.Second) {
+			return ctx.Err()
+		}
+	}
+}
+
+// waiting returns how many events are in the journal of an edge.
+func (s *system) waiting(ctx context.Context, edge string) (events int, err error) {
+	out, err := s.run(ctx, "journal", "--json", "--config", filepath.Join(s.folder, edge+".yaml"))
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(out) {
+		var depth struct{ Events int }
+		if err := json.Unmarshal(line, &depth); err != nil {
+			return 0, fmt.Errorf("journal of %s: %w", edge, err)
+		}
+		events += depth.Events
+	}
+	return events, nil
+}
+
 // settle waits until the runs that are open are those that are parked, and
 // returns these. Steps that were seen parked before do not count: lists can
 // show them a moment longer.
 func (s *system) settle(ctx context.Context, seen map[parkedKey]bool, say func(string, ...any)) ([]parkedRun, error) {
 	const poll = time.Second
-	deadline := time.Now().Add(patience)
+	least, deadline := int64(math.MaxInt64), time.Now()
 	for round := 0; ; round++ {
 		open, err := s.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: `ExecutionStatus = "Running"`})
 		if err != nil {
 			return nil, fmt.Errorf("count open runs: %w", err)
+		}
+		if open.GetCount() < least {
+			least, deadline = open.GetCount(), time.Now().Add(patience)
 		}
 		listed, err := s.parked(ctx)
 		if err != nil {

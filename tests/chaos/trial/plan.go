@@ -45,6 +45,7 @@ func (f Fault) String() string {
 // Plan is all that a seed decides.
 type Plan struct {
 	Seed     uint64
+	Journal  bool          // each source has a journal
 	Duration time.Duration // in which the events are first sent, and the faults happen
 	Faults   []Fault       // by time
 	Events   []Event       // by time
@@ -128,6 +129,33 @@ func NewPlan(seed uint64, events int, duration time.Duration, onPostgres bool) P
 	})
 	for i := range events {
 		p.Events = append(p.Events, newEvent(seed, i, duration*time.Duration(i)/time.Duration(events)))
+	}
+	return p
+}
+
+// The burst of NewBurst, as parts of its duration.
+const (
+	burstPart = 6  // the events are first sent within a sixth of it
+	burstKill = 10 // so often is an edge killed
+)
+
+// NewBurst is a plan for sources with a journal: all events come in a burst,
+// Temporal is away from the beginning for the whole duration, and meanwhile the
+// edges are killed, ten times in all.
+func NewBurst(seed uint64, events int, duration time.Duration) Plan {
+	r := draw(seed, 0)
+	p := Plan{Seed: seed, Journal: true, Duration: duration}
+	p.Faults = append(p.Faults, Fault{Kind: Kill, Target: temporalName, For: duration})
+	for i := range burstKill {
+		slot := duration * 9 / 10 / burstKill
+		p.Faults = append(p.Faults, Fault{
+			Kind: Kill, Target: edgeName(i % edges),
+			At:  (slot*time.Duration(i) + between(r, slot/4, slot/2)).Round(time.Millisecond),
+			For: min(slot/2, between(r, 200*time.Millisecond, 2*time.Second)).Round(time.Millisecond),
+		})
+	}
+	for i := range events {
+		p.Events = append(p.Events, newEvent(seed, i, duration/burstPart*time.Duration(i)/time.Duration(events)))
 	}
 	return p
 }

@@ -58,6 +58,24 @@ func TestPlanHasEverything(t *testing.T) {
 	}
 }
 
+// TestBurst sees that Temporal is away all the time, and that the edges die ten
+// times meanwhile.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		plan := NewBurst(seed, 100, time.Minute)
+		require.Empty(t, cmp.Diff(Fault{Kind: Kill, Target: temporalName, For: time.Minute}, plan.Faults[0]))
+		require.Len(t, plan.Faults, 11)
+		for i, f := range plan.Faults[1:] {
+			require.Equal(t, Kill, f.Kind)
+			require.Equal(t, edgeName(i%2), f.Target)
+			require.Less(t, f.At+f.For, plan.Duration, "seed %d: %s", seed, f)
+			require.False(t, slices.ContainsFunc(plan.Faults[i+2:], f.collides), "seed %d: %s", seed, f)
+		}
+		require.Less(t, plan.Events[99].At, 10*time.Second)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	plan := NewPlan(1, 1000, 20*time.Second, false)

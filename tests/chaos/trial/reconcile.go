@@ -149,8 +149,12 @@ func (r *Report) reconcileAnswers(id string, a *answers, runs int) {
 	if a.Accepted > 1 {
 		r.breaks("%s was answered \"accepted\" %d times: it was started as often", id, a.Accepted)
 	}
+	r.Journaled += a.Journaled
+	if r.Journal && a.Accepted > 0 || !r.Journal && a.Journaled > 0 {
+		r.breaks("%s was answered \"accepted\" %d times and \"journaled\" %d times; whether its source has a journal: %t", id, a.Accepted, a.Journaled, r.Journal)
+	}
 	if a.Other > 0 {
-		r.breaks("%s was answered neither \"accepted\" nor \"duplicate\" by %d deliveries that were acknowledged", id, a.Other)
+		r.breaks("%s was answered neither \"accepted\", \"journaled\" nor \"duplicate\" by %d deliveries that were acknowledged", id, a.Other)
 	}
 }
 

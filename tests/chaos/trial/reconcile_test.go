@@ -93,9 +93,13 @@ func TestReconcileFinds(t *testing.T) {
 			func(s *scene) { s.told["forwards:evt_2"].Accepted = 2 },
 			[]string{`forwards:evt_2 was answered "accepted" 2 times: it was started as often`},
 		},
+		"a journal that no source has": {
+			func(s *scene) { s.told["forwards:evt_2"].Journaled = 1 },
+			[]string{`forwards:evt_2 was answered "accepted" 1 times and "journaled" 1 times; whether its source has a journal: false`},
+		},
 		"an event that was ignored": {
 			func(s *scene) { s.told["forwards:evt_2"].Other = 1 },
-			[]string{`forwards:evt_2 was answered neither "accepted" nor "duplicate" by 1 deliveries that were acknowledged`},
+			[]string{`forwards:evt_2 was answered neither "accepted", "journaled" nor "duplicate" by 1 deliveries that were acknowledged`},
 		},
 		"a run that did not complete": {
 			func(s *scene) { s.held.runs["builds:evt_3"][0] = running },

@@ -14,6 +14,7 @@ import (
 // added, and none is renamed.
 type Report struct {
 	Seed     uint64        `json:"seed"`
+	Journal  bool          `json:"journal"` // each source had one
 	On       string        `json:"temporal_on"`
 	Duration time.Duration `json:"duration_ns"` // of the sending and of the faults
 
@@ -21,6 +22,7 @@ type Report struct {
 	Sent         int   `json:"sent"`
 	Deliveries   int   `json:"deliveries"`
 	Acknowledged int   `json:"acknowledged"`
+	Journaled    int   `json:"journaled"` // deliveries that were answered so
 	Missing      int   `json:"acknowledged_but_missing"`
 	Workflows    Range `json:"workflows_per_event"`
 	Effects      Range `json:"effects_per_event"`
@@ -73,7 +75,7 @@ func (r *Report) Table(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "seed %d, %d faults in %s, Temporal on %s\n\n", r.Seed, len(r.Faults), r.Duration.Round(time.Second), r.On)
 	line("sent", r.Sent, fmt.Sprintf("in %d deliveries", r.Deliveries))
-	line("acknowledged", r.Acknowledged, "")
+	line("acknowledged", r.Acknowledged, r.journaledNote())
 	line("acknowledged but missing", r.Missing, "")
 	line("Workflows per event", r.Workflows, "")
 	line("effects per event", r.Effects, fmt.Sprintf("%d ledger rows, %d mails, %d forwards, %d builds; %d calls repeated under their key", r.Rows, r.Mails, r.Forwards, r.Builds, r.Repeated))
@@ -105,6 +107,13 @@ func (r *Report) Table(out io.Writer) error {
 		fmt.Fprintf(out, "  BROKEN: and %d more\n", more)
 	}
 	return nil
+}
+
+func (r *Report) journaledNote() string {
+	if !r.Journal {
+		return ""
+	}
+	return fmt.Sprintf("from disk, in %d deliveries", r.Journaled)
 }
 
 func (r *Report) parkedCount() int {

@@ -51,6 +51,7 @@ type answers struct {
 	Deliveries   int
 	Accepted     int // 200 "accepted"
 	Duplicate    int // 200 "duplicate"
+	Journaled    int // 200 "journaled"
 	Other        int // any other 2xx, which would be wrong
 	Acknowledged time.Time
 }
@@ -226,6 +227,8 @@ func (s *sender) note(e Event, to string, sent time.Time, code int, status strin
 			a.Accepted++
 		case "duplicate":
 			a.Duplicate++
+		case "journaled":
+			a.Journaled++
 		case "": // its body was cut off
 		default:
 			a.Other++

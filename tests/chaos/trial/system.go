@@ -36,10 +36,12 @@ const (
 var configText = template.Must(template.New("config").Parse(`listen: {{.Listen}}
 admin: 127.0.0.1:0
 temporal: {task_queue: ` + taskQueue + `}
+store: {sqlite: "{{.Name}}/hookyard.db"}
 sources:
-  payments: {provider: stripe, secrets: [env:CHAOS_PAYMENTS], routes: [{type: invoice.paid}, {type: "*", ignore: true}]}
-  builds: {provider: github, secrets: [env:CHAOS_BUILDS]}
+  payments: {provider: stripe, secrets: [env:CHAOS_PAYMENTS], journal: {{.Journal}}, routes: [{type: invoice.paid}, {type: "*", ignore: true}]}
+  builds: {provider: github, secrets: [env:CHAOS_BUILDS], journal: {{.Journal}}}
   forwards:
+    journal: {{.Journal}}
     provider: standard-webhooks
     secrets: [env:CHAOS_FORWARDS]
     routes: [{type: "*", forward: {url: "http://{{.Downstream}}/hooks"}}]
@@ -52,6 +54,7 @@ type system struct {
 	program string
 	folder  string
 	secrets map[string]string // by source
+	journal bool              // each source has one
 
 	network    *network
 	temporal   *harness.Temporal
@@ -67,8 +70,9 @@ type system struct {
 
 // startSystem starts everything and waits until it works. The caller calls
 // stop, after an error too.
-func startSystem(ctx context.Context, o Options, seed uint64) (*system, error) {
+func startSystem(ctx context.Context, o Options, p Plan) (*system, error) {
 	s := &system{
+		journal: p.Journal,
 		program: o.Program, folder: o.Folder, secrets: map[string]string{},
 		network: newNetwork(), processes: map[string]*harness.Supervised{}, targets: map[string]target{},
 	}
@@ -87,7 +91,7 @@ func startSystem(ctx context.Context, o Options, seed uint64) (*system, error) {
 		}
 	}
 	var err error
-	if s.downstream, err = startDownstream(ctx, seed); err != nil {
+	if s.downstream, err = startDownstream(ctx, p.Seed); err != nil {
 		return s, err
 	}
 	s.onStop(func(context.Context) error {
@@ -282,9 +286,10 @@ func (s *system) ledgerVar(ctx context.Context, worker string) ([]string, error)
 
 func (s *system) writeConfig(name, listen, downstream string) (string, error) {
 	var text bytes.Buffer
-	err := configText.Execute(&text, struct{ Listen, Downstream, Timeout, Ledger string }{
-		listen, downstream, attemptTimeout.String(), s.ledger.setting(),
-	})
+	err := configText.Execute(&text, struct {
+		Name, Listen, Downstream, Timeout, Ledger string
+		Journal                                   bool
+	}{name, listen, downstream, attemptTimeout.String(), s.ledger.setting(), s.journal})
 	if err != nil {
 		return "", err
 	}
