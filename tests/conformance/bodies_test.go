@@ -68,7 +68,7 @@ func chunks(s *site) {
 	}
 	genuine := s.genuine("evt_1")
 	require.Equal(s.v, 401, send(genuine.with("Stripe-Signature", ""), 100).code, "unsigned")
-	require.Equal(s.v, accepted, send(genuine, 7).String(), "in chunks of 7 bytes")
+	require.Equal(s.v, s.first(), send(genuine, 7).String(), "in chunks of 7 bytes")
 	large := s.stripe(`{"id":"evt_large","type":"order.created","data":"`+strings.Repeat("x", 64<<10)+`"}`, secret, time.Now())
 	require.Equal(s.v, 413, send(large, 4<<10).code, "larger than the source takes")
 

@@ -5,6 +5,9 @@ package conformance
 type receiver struct {
 	edge   []string
 	worker []string // empty where the edge's process works, too
+	// journal says that each source has one: a delivery is then answered
+	// "journaled", and one that comes again either that or "duplicate".
+	journal bool
 }
 
 // together is hookyard as most people run it: one process.
@@ -13,6 +16,13 @@ func together() receiver { return receiver{edge: hookyardServe()} }
 // apart is hookyard with an edge and a worker that know nothing of each other.
 func apart() receiver {
 	return receiver{edge: hookyardServe("--only=edge"), worker: hookyardServe("--only=worker")}
+}
+
+// withJournal is hookyard with a journal for each source.
+func withJournal() receiver {
+	r := together()
+	r.journal = true
+	return r
 }
 
 // withEdge is hookyard's worker behind an edge with the flaw; "none" for the
