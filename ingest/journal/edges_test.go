@@ -251,6 +251,32 @@ func TestEdgesShareTheWork(t *testing.T) {
 	require.Len(t, append(first.ids(), second.ids()...), 3*each, "a source has one drain at a time")
 }
 
+// TestLeftBehind asks a PostgreSQL without a journal, with an empty one and with
+// one that has an event.
+func TestLeftBehind(t *testing.T) {
+	t.Parallel()
+	at, ok := places(t)["postgres"]
+	if !ok {
+		t.Skip("HOOKYARD_TEST_POSTGRES is not set")
+	}
+	asks := func(want bool) {
+		left, err := journal.LeftBehind(t.Context(), at)
+		require.NoError(t, err)
+		require.Equal(t, want, left)
+	}
+	asks(false)
+	starts := newTemporal()
+	starts.set(errors.New("away"))
+	j, stop := run(t, at, starts, nil)
+	asks(false)
+	require.NoError(t, put(t, j, "s", "waits", "{}"))
+	stop()
+	asks(true)
+	_, err := journal.LeftBehind(t.Context(), journal.Place{Postgres: "postgres://u:hunter2@127.0.0.1:1/db"})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "hunter2")
+}
+
 // TestALateCommitIsStarted commits a record whose Seq is lower than those that
 // were started already, while its source does not come to rest.
 func TestALateCommitIsStarted(t *testing.T) {

@@ -45,6 +45,10 @@ type Options struct {
 	// Retention returns for how long Temporal remembers a run that has closed:
 	// until then, it refuses to start an event again.
 	Retention func(ctx context.Context) (time.Duration, error)
+	// MaxStored is the most bytes of header and payload that Temporal takes, or
+	// the store of large payloads in front of it. Zero: 2 MiB, Temporal's own
+	// limit.
+	MaxStored int64
 	// MaxInFlight bounds the starts that are under way at once; default 64. How
 	// many there are, Temporal decides.
 	MaxInFlight int
@@ -69,7 +73,7 @@ type Journal struct {
 	// tables is nil while they are not open or not trusted.
 	tables   atomic.Pointer[Tables]
 	opening  atomic.Int64 // since when they are being opened, as UnixNano; else 0
-	doubt    chan error // asks the writer to open the tables anew
+	doubt    chan error   // asks the writer to open the tables anew
 	arrivals arrivals
 	closed   chan struct{}
 	fill     fill
@@ -92,6 +96,9 @@ var (
 func New(o Options) (*Journal, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.MaxStored == 0 {
+		o.MaxStored = maxStored
 	}
 	if o.MaxInFlight == 0 {
 		o.MaxInFlight = 64
@@ -126,8 +133,8 @@ func (j *Journal) Start(ctx context.Context, ev event.Event, payload converter.R
 	if err != nil {
 		return err
 	}
-	if record.size()+roomAround > maxStored {
-		return fmt.Errorf("%w: header and payload are %d bytes, and Temporal stores %d", ingest.ErrTooLarge, record.size(), maxStored)
+	if record.size()+roomAround > j.o.MaxStored {
+		return fmt.Errorf("%w: header and payload are %d bytes, and %d are stored", ingest.ErrTooLarge, record.size(), j.o.MaxStored)
 	}
 	switch err := j.Ready(); {
 	case errors.Is(err, ErrFull):

@@ -83,11 +83,7 @@ func newMetrics(meter metric.Meter, j *Journal) (*metrics, error) {
 		}
 		return nil
 	}, records, bytes, oldest, waiting, used)
-	if err := errors.Join(append(errs[:], err)...); err != nil {
-		return nil, err
-	}
-	m.damages.Add(context.Background(), 0) // so that the first one is an increase
-	return m, nil
+	return m, errors.Join(append(errs[:], err)...)
 }
 
 func (m *metrics) appended(ctx context.Context, took time.Duration, events int, err error) {
@@ -128,6 +124,7 @@ const depthEvery = 5 * time.Second
 // measure keeps the depths, until ctx ends. A source that has drained stays, with
 // zeros, so that its gauges do not vanish at their last value.
 func (j *Journal) measure(ctx context.Context) {
+	j.metrics.damages.Add(ctx, 0) // so that the first one is an increase
 	tick := time.NewTicker(depthEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {

@@ -141,9 +141,9 @@ func (t *Tables) Drop(ctx context.Context, id int64) error {
 	return nil
 }
 
-// atOnce is how many records Verify and Recover hold in memory. Each may be as
-// large as Temporal takes, 2 MiB.
-const atOnce = 32
+// atOnce is how many records Verify and Recover hold in memory. Each may be 2 MiB,
+// and 32 where large payloads have a store.
+const atOnce = 8
 
 // Verify has SQLite check the file, and checks each record. It returns how many
 // there are, and those that are damaged.

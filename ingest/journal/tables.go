@@ -76,6 +76,21 @@ func OpenTables(ctx context.Context, at Place) (*Tables, error) {
 	return t, nil
 }
 
+// LeftBehind reports whether a PostgreSQL has a journal with events in it. It
+// makes no tables.
+func LeftBehind(ctx context.Context, at Place) (left bool, err error) {
+	db, err := store.Open(ctx, store.Options{Postgres: at.Postgres, Connections: 1})
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.QueryRowContext(ctx, "select to_regclass('journal') is not null").Scan(&left); err != nil || !left {
+		return false, store.Describe(err)
+	}
+	err = db.QueryRowContext(ctx, "select exists (select 1 from journal)").Scan(&left)
+	return left, store.Describe(err)
+}
+
 // Close closes the tables.
 func (t *Tables) Close() error {
 	err := t.db.Close()

@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -230,6 +231,9 @@ func banner(set *command.Setting, l net.Listener, temporal client.Options, o dev
 	b.WriteString("\nhookyard is up; Ctrl-C stops it.\n\n")
 	for _, s := range set.Sources {
 		line("webhooks", fmt.Sprintf("http://%s/webhooks/%s", l.Addr(), s.Name))
+	}
+	if at := command.JournalPlace(set.Store, set.Journal); command.Journals(set.Config) {
+		line("journal", fmt.Sprintf("%s; `%s journal%s` says what waits", cmp.Or(at.SQLite, "in PostgreSQL"), command.Invocation(), configFlag(set, o)))
 	}
 	line("Temporal", temporal.HostPort+", namespace "+temporal.Namespace)
 	if ownTemporal {

@@ -20,19 +20,21 @@ const backlogPriority = 4
 
 // newJournal makes the journal, or returns nil where no source has one and none
 // was left behind.
-func (s *Service) newJournal(c client.Client, starter *ingest.WorkflowStarter,
+func (s *Service) newJournal(ctx context.Context, c client.Client, starter *ingest.WorkflowStarter,
 	hold func(ctx context.Context, source string) (bool, error),
 ) (*journal.Journal, error) {
 	place := command.JournalPlace(s.Started.Store, s.Started.Journal)
-	if !command.Journals(s.Started.Config) {
-		if !exists(place.SQLite) {
-			return nil, nil //nolint:nilnil // no journal, and nothing wrong
-		}
+	if !command.Journals(s.Started.Config) && !leftBehind(ctx, place) {
+		return nil, nil //nolint:nilnil // no journal, and nothing wrong
+	}
+	maxStored := int64(0)
+	if s.Started.PayloadStore != nil {
+		maxStored = largestEvent
 	}
 	backlog := *starter
 	backlog.Priority = backlogPriority
 	return journal.New(journal.Options{
-		Place: place, MaxAge: s.Started.Journal.MaxAge, MaxInFlight: s.Started.Journal.InFlight,
+		Place: place, MaxStored: maxStored, MaxAge: s.Started.Journal.MaxAge, MaxInFlight: s.Started.Journal.InFlight,
 		Retention: func(ctx context.Context) (time.Duration, error) {
 			return command.Retention(ctx, c, s.Temporal.Namespace)
 		},
@@ -57,12 +59,21 @@ func (s *Service) runJournal(ctx context.Context, j *journal.Journal) (stop func
 	}
 }
 
-func exists(file string) bool {
-	if file == "" {
-		return false
+// largestEvent is above any event that the edge takes where large payloads have a
+// store: 32 MiB of body, and its headers.
+const largestEvent = 34 << 20
+
+// leftBehind reports whether sources that had a journal before may have left
+// events in it. A PostgreSQL that cannot be asked may hold some.
+func leftBehind(ctx context.Context, place journal.Place) bool {
+	if place.SQLite != "" {
+		_, err := os.Stat(place.SQLite)
+		return err == nil
 	}
-	_, err := os.Stat(file)
-	return err == nil
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	left, err := journal.LeftBehind(ctx, place)
+	return left || err != nil
 }
 
 // journalReady returns what keeps the journal from taking events.

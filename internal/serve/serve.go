@@ -228,7 +228,7 @@ func (s *Service) serveEdge(ctx context.Context, c client.Client, ready func()) 
 		Eager: s.Worker && s.Started.Temporal.Versioning == nil,
 	}
 	var edge *ingest.Server
-	log, err := s.newJournal(c, starter, func(ctx context.Context, source string) (bool, error) { return edge.Hold(ctx, source) })
+	log, err := s.newJournal(ctx, c, starter, func(ctx context.Context, source string) (bool, error) { return edge.Hold(ctx, source) })
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
