@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -164,4 +165,32 @@ func TestTornLog(t *testing.T) {
 	}
 	require.Positive(t, before)
 	require.Equal(t, whole.ids, whole.drained(t, folder).started.ids())
+}
+
+// TestTheChecksumHasEveryField changes one field of a record at a time, and moves
+// a byte from one field to the next.
+func TestTheChecksumHasEveryField(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(r *journal.Record){
+		"source":      func(r *journal.Record) { r.Source = "t" },
+		"workflow id": func(r *journal.Record) { r.WorkflowID += "2" },
+		"time":        func(r *journal.Record) { r.AppendedAt = r.AppendedAt.Add(time.Microsecond) },
+		"encoding":    func(r *journal.Record) { r.JSON = !r.JSON },
+		"header":      func(r *journal.Record) { r.Header[len(r.Header)/2] ^= 1 },
+		"payload":     func(r *journal.Record) { r.Payload[0] ^= 1 },
+		"no payload":  func(r *journal.Record) { r.Payload = nil },
+		"checksum":    func(r *journal.Record) { r.CRC ^= 1 },
+		"a byte moves": func(r *journal.Record) {
+			end := len(r.Header) - 1
+			r.Header, r.Payload = r.Header[:end], append([]byte{r.Header[end]}, r.Payload...)
+		},
+	} {
+		r, err := journal.NewRecord(of("s", "e"), []byte(`{"a":1}`), true, time.Now())
+		require.NoError(t, err)
+		_, err = r.Event()
+		require.NoError(t, err)
+		change(r)
+		_, err = r.Event()
+		require.ErrorIs(t, err, journal.ErrDamaged, name)
+	}
 }

@@ -8,3 +8,6 @@ func (j *Journal) Unsynced(ctx context.Context) error {
 	_, err := j.tables.Load().db.ExecContext(ctx, "pragma synchronous = off")
 	return err
 }
+
+// NewRecord is newRecord.
+var NewRecord = newRecord //nolint:gochecknoglobals // a function
