@@ -171,6 +171,28 @@ func TestGateFair(t *testing.T) {
 	})
 }
 
+// TestGateManySources sees that a start is refused early however many sources
+// have starts that wait: each of them takes its turn before.
+func TestGateManySources(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &busy{takes: 10 * time.Millisecond}
+		g, stop := gateTo(t, b)
+		const sources = 10
+		var all sync.WaitGroup
+		var c tally
+		for i := range sources {
+			all.Go(func() { flood(t, g, fmt.Sprint(i), 40, 20*time.Second, &c) })
+		}
+		all.Wait()
+		require.Empty(t, c.failed)
+		require.GreaterOrEqual(t, len(c.taken), 100*20*9/10)
+		require.LessOrEqual(t, quantile(c.taken, 99), 2*time.Second)
+		require.LessOrEqual(t, quantile(c.turned, 99), 100*time.Millisecond)
+		stop()
+	})
+}
+
 // TestGateAway sees that while Temporal is away everything is refused at once,
 // what is under way too, and that all goes on when it is back.
 func TestGateAway(t *testing.T) {
@@ -237,6 +259,29 @@ func TestGatePatient(t *testing.T) {
 		}
 		all.Wait()
 		require.Less(t, b.of("a"), int64(len(errs)+20), "what its sender has given up is not begun")
+		stop()
+	})
+}
+
+// TestGateTooLate sees that a start that has waited is not begun when its sender
+// would be gone before its end.
+func TestGateTooLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &busy{takes: time.Second}
+		g, stop := gateTo(t, b)
+		for range 20 {
+			require.NoError(t, g.Start(t.Context(), event.Event{Source: "a"}, Payload(nil, true)), "it learns what a start takes")
+		}
+		var all sync.WaitGroup
+		for range g.limit.starts() {
+			all.Go(func() { _ = g.Start(t.Context(), event.Event{Source: "a"}, Payload(nil, true)) })
+		}
+		synctest.Wait()
+		err := g.start(t.Context(), event.Event{Source: "late"}, Payload(nil, true), time.Now().Add(1500*time.Millisecond), true)
+		require.ErrorIs(t, err, errOverloaded)
+		all.Wait()
+		require.Zero(t, b.of("late"))
 		stop()
 	})
 }

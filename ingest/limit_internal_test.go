@@ -73,6 +73,22 @@ func TestLimitFallsInTrouble(t *testing.T) {
 	l.done(now, now, true)
 	l.done(now, now, true)
 	require.Equal(t, mostStarts/2, l.starts(), "once for what all meet")
+	l.running(mostStarts)
+	l.done(now.Add(windowLeast), now.Add(windowLeast), false)
+	require.Equal(t, mostStarts/2, l.starts(), "fast ones beside them do not raise it")
+}
+
+// TestLimitFaster sees that a store that becomes faster is not loaded as the slow
+// one could be.
+func TestLimitFaster(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	now := time.Unix(0, 0)
+	l := newLimit(now)
+	offerTo(&l, store{100 * time.Millisecond, 1}, &now, 2*time.Second, random, 0)
+	fast := store{5 * time.Millisecond, 1}
+	offerTo(&l, fast, &now, bestFor/2, random, 0)
+	require.LessOrEqual(t, fast.lasts(l.starts()), 100*time.Millisecond, "%d at once", l.starts())
 }
 
 // TestLimitIdle sees that what nobody uses does not grow.
