@@ -36,7 +36,7 @@ func places(t *testing.T) map[string]journal.Place {
 }
 
 // schema creates a schema for this test and returns a DSN that leads to it.
-func schema(t *testing.T, dsn string) string {
+func schema(t testing.TB, dsn string) string {
 	t.Helper()
 	name := "journal_" + strings.ToLower(rand.Text()[:12])
 	conn, err := pgx.Connect(t.Context(), dsn)
@@ -66,7 +66,7 @@ const child = "HOOKYARD_TEST_JOURNAL"
 type edge struct {
 	Place journal.Place
 	First int  // the number of the first event
-	Early bool // it acknowledges before the event is stored
+	Early bool // it acknowledges one event before it stores the one before that
 }
 
 // TestEdgeProcess is what such a process runs.
@@ -94,9 +94,10 @@ func TestEdgeProcess(t *testing.T) {
 	for sender := range 8 {
 		senders.Go(func() error {
 			for n := 0; ; n++ {
-				id := fmt.Sprint(e.First+n*8+sender, "-of-", sender)
+				idOf := func(n int) string { return fmt.Sprint(e.First+n*8+sender, "-of-", sender) }
+				id := idOf(n)
 				if e.Early {
-					if err := say(id); err != nil {
+					if err := say(idOf(n + 1)); err != nil {
 						return err
 					}
 				}
@@ -171,9 +172,9 @@ func missing(t *testing.T, at journal.Place, acknowledged []string) (lost []stri
 	return lost
 }
 
-// TestKilledEdges kills edges as they append. The control acknowledges before an
-// event is stored: if nothing were missing of its events either, this would say
-// nothing.
+// TestKilledEdges kills edges as they append. The control acknowledges an event
+// before it is stored: if nothing were missing of its events either, this would
+// say nothing.
 func TestKilledEdges(t *testing.T) {
 	t.Parallel()
 	for name, at := range places(t) {

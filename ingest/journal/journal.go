@@ -77,7 +77,8 @@ type Journal struct {
 	arrivals arrivals
 	closed   chan struct{}
 	fill     fill
-	reserve  reserve     // of the writer
+	reserve  reserve // of the writer
+	rhythm   rhythm
 	noRoom   atomic.Bool // the reserve is missing
 
 	mu     sync.Mutex

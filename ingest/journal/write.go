@@ -77,19 +77,55 @@ func (j *Journal) stopAppending() {
 	}
 }
 
-// batch takes all that wait.
+// batch takes all that wait, and waits a moment for those who were answered just
+// now: senders that send one event after the other then share a commit, which is
+// what takes long.
 func (j *Journal) batch(first *appending) []*appending {
 	batch := []*appending{first}
-	for bytes := first.record.size(); len(batch) < maxBatch && bytes < maxBatchBytes; {
+	bytes := first.record.size()
+	var late <-chan time.Time
+	for len(batch) < maxBatch && bytes < maxBatchBytes {
 		select {
 		case next := <-j.queue:
-			batch = append(batch, next)
-			bytes += next.record.size()
+			batch, bytes = append(batch, next), bytes+next.record.size()
+			continue
 		default:
-			return batch
 		}
+		if len(batch) >= j.rhythm.together {
+			break
+		}
+		if late == nil {
+			late = time.After(j.rhythm.wait())
+		}
+		select {
+		case next := <-j.queue:
+			batch, bytes = append(batch, next), bytes+next.record.size()
+			continue
+		case <-late:
+		}
+		break
 	}
 	return batch
+}
+
+// rhythm is what the last commits were like. It belongs to the writer.
+type rhythm struct {
+	together int           // how many events came together
+	took     time.Duration // a commit, on average
+}
+
+// mostWait bounds how long an event waits for others, whatever a commit takes.
+const mostWait = 5 * time.Millisecond
+
+// wait is how long a batch waits for as many events as came together before. It
+// is less than a commit: who comes too late for this one waits for a whole one.
+func (r *rhythm) wait() time.Duration { return min(r.took/2, mostWait) }
+
+// committed notes a commit. Fewer events than before count by and by: of the
+// senders of the last batch, some may still be on their way.
+func (r *rhythm) committed(events int, took time.Duration) {
+	r.together = max(events, (r.together+events)/2)
+	r.took += (took - r.took) / 4
 }
 
 // commit stores a batch and answers those who wait for it.
@@ -130,7 +166,9 @@ func (j *Journal) store(ctx context.Context, batch []*appending) ([]bool, error)
 	if err == nil {
 		err = t.inPlace()
 	}
-	j.metrics.appended(ctx, time.Since(started), len(batch), err)
+	took := time.Since(started)
+	j.metrics.appended(ctx, took, len(batch), err)
+	j.rhythm.committed(len(batch), took)
 	if err != nil {
 		j.reopen(ctx, err)
 		return nil, fmt.Errorf("the event may or may not be in the journal: %w", store.Describe(err))
