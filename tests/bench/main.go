@@ -32,7 +32,8 @@ type options struct {
 	temporal, metrics    string
 	program, postgres    string
 	json                 bool
-	overload             *measure.Overload // nil to measure the parts
+	overload             *measure.Overload  // nil to measure the parts
+	journaled            *measure.Journaled // nil to measure the parts
 }
 
 // run runs the command line. The report goes to stdout, progress to stderr.
@@ -66,7 +67,7 @@ rounds.`,
 	f.IntVar(&o.events, "events", 300, "events in a round, for each thing measured")
 	f.IntVar(&o.rounds, "rounds", 9, "rounds; the median counts, so an odd number")
 	f.IntSliceVar(&o.concurrency, "concurrency", []int{1, 16, 64}, "deliveries at once, for the edge")
-	f.StringSliceVar(&o.only, "only", nil, "just these parts: edge, end-to-end, memory (default all)")
+	f.StringSliceVar(&o.only, "only", nil, "just these parts: edge, cost, end-to-end, memory (default all)")
 	f.IntVar(&o.soak, "soak", 0, "instead, send so many events and see that memory stays flat")
 	f.StringVar(&o.temporal, "temporal", "", "address of a Temporal to measure on (default one that is started for it)")
 	f.StringVar(&o.metrics, "metrics", "", "URL of that Temporal's Prometheus metrics, to count writes by")
@@ -74,7 +75,7 @@ rounds.`,
 	shared.BoolVar(&o.json, "json", false, "print JSON")
 	shared.StringVar(&o.program, "program", "", "the hookyard to measure (default one that is built from this checkout)")
 	shared.StringVar(&o.postgres, "postgres", "", "URL of a PostgreSQL; Temporal's own server is then started on databases of its own there")
-	cmd.AddCommand(peerCommand(ctx), overloadCommand(ctx, &o, stdout, stderr))
+	cmd.AddCommand(peerCommand(ctx), overloadCommand(ctx, &o, stdout, stderr), journalCommand(ctx, &o, stdout, stderr))
 	return harness.Execute(ctx, cmd, args, stdout, stderr)
 }
 
@@ -116,6 +117,46 @@ Takes about a minute longer than the loads themselves.`,
 	return cmd
 }
 
+// journalCommand compares the journal with a handler that is written by hand.
+func journalCommand(ctx context.Context, o *options, stdout, stderr io.Writer) *cobra.Command {
+	var j measure.Journaled
+	cmd := &cobra.Command{
+		Use:   "journal",
+		Short: "Acknowledge from the journal, beside a handler that inserts into PostgreSQL",
+		Long: `Send signed events of 1 KiB to an edge with a journal, in SQLite and in
+PostgreSQL, and to the least handler that verifies, inserts into PostgreSQL and
+answers 200. Each is measured without starts, and while it starts Workflows: the
+edge by its drain, and the handler with bare starts beside it.
+
+Databases are created in the PostgreSQL, and dropped.`,
+		Example: "  go run ./tests/bench journal --database postgres://user@127.0.0.1:5432/postgres",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			switch {
+			case j.Database == "":
+				return harness.Usage(fmt.Errorf("--database is missing: want postgres://user:password@host:5432/postgres"))
+			case j.Events < 1 || j.Events > maxEvents:
+				return harness.Usage(fmt.Errorf("--events %d: want 1 to %d", j.Events, maxEvents))
+			case j.Rounds < 1 || j.Rounds > maxRounds:
+				return harness.Usage(fmt.Errorf("--rounds %d: want 1 to %d", j.Rounds, maxRounds))
+			}
+			for _, n := range j.Concurrency {
+				if n < 1 || n > maxConcurrency {
+					return harness.Usage(fmt.Errorf("--concurrency %d: want 1 to %d", n, maxConcurrency))
+				}
+			}
+			o.journaled = &j
+			return o.run(ctx, stdout, stderr)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&j.Database, "database", "", "URL of the PostgreSQL")
+	f.IntVar(&j.Events, "events", 30_000, "events in a round, for each thing measured")
+	f.IntVar(&j.Rounds, "rounds", 5, "rounds; the median counts, so an odd number")
+	f.IntSliceVar(&j.Concurrency, "concurrency", []int{16, 64}, "deliveries at once")
+	return cmd
+}
+
 // The most that a benchmark does. Beyond it the machine's limits are measured,
 // and not the programs'.
 const (
@@ -145,7 +186,7 @@ func (o options) check() error {
 	}
 	for _, part := range o.only {
 		if !slices.Contains(measure.Parts(), measure.Part(part)) {
-			return harness.Usage(fmt.Errorf("--only %q: want edge, end-to-end or memory", part))
+			return harness.Usage(fmt.Errorf("--only %q: want edge, cost, end-to-end or memory", part))
 		}
 	}
 	if o.metrics != "" && o.temporal == "" {
@@ -197,6 +238,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 		Concurrency: o.concurrency,
 		Soak:        o.soak,
 		Overload:    o.overload,
+		Journaled:   o.journaled,
 		Progress:    stderr,
 	})
 	if err != nil {
@@ -329,6 +371,7 @@ func clientOptions() (client.Options, error) {
 func peerCommand(ctx context.Context) *cobra.Command {
 	var p measure.Peer
 	var secretFile string
+	var handwritten bool
 	cmd := &cobra.Command{
 		Use:    "peer",
 		Short:  "Run what hookyard is compared with",
@@ -345,6 +388,9 @@ func peerCommand(ctx context.Context) *cobra.Command {
 				}
 				p.VerifySecret = strings.TrimSpace(string(secret))
 			}
+			if handwritten {
+				p.Database = os.Getenv(measure.DatabaseVar)
+			}
 			return p.Run(ctx)
 		},
 	}
@@ -354,5 +400,6 @@ func peerCommand(ctx context.Context) *cobra.Command {
 	f.StringVar(&p.TaskQueue, "task-queue", "", "the Task Queue")
 	f.StringVar(&p.Ledger, "ledger", "", "run a worker, too, with this SQLite file")
 	f.StringVar(&secretFile, "verify-secret", "", "only verify, with the secret in this file")
+	f.BoolVar(&handwritten, "handwritten", false, "and insert into the PostgreSQL whose URL is in "+measure.DatabaseVar)
 	return cmd
 }

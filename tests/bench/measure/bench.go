@@ -28,12 +28,13 @@ type Part string
 // The parts.
 const (
 	Edge     Part = "edge"       // how fast deliveries are acknowledged, and at what cost
+	Cost     Part = "cost"       // what the edge itself spends on a delivery
 	EndToEnd Part = "end-to-end" // how fast events are worked off, and in how many writes
 	Memory   Part = "memory"     // what the edge holds besides large bodies
 )
 
 // Parts lists them in the order in which they run.
-func Parts() []Part { return []Part{Edge, EndToEnd, Memory} }
+func Parts() []Part { return []Part{Edge, Cost, EndToEnd, Memory} }
 
 // Options are what a session needs.
 type Options struct {
@@ -62,6 +63,8 @@ type Options struct {
 	Soak        int   // events of a soak, which replaces the parts; 0 for none
 	// Overload replaces the parts; nil for none.
 	Overload *Overload
+	// Journaled replaces the parts; nil for none.
+	Journaled *Journaled
 	// Progress takes a line now and then.
 	Progress io.Writer
 }
@@ -111,11 +114,18 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 		}
 		return report, nil
 	}
+	if o.Journaled != nil {
+		if report.Journaled, err = s.journaled(ctx); err != nil {
+			return nil, err
+		}
+		return report, nil
+	}
 	for _, part := range []struct {
 		name    Part
 		measure func() error
 	}{
 		{Edge, func() error { report.Edge, err = s.edge(ctx); return err }},
+		{Cost, func() error { report.Cost, err = s.cost(ctx); return err }},
 		{EndToEnd, func() error { report.EndToEnd, err = s.endToEnd(ctx); return err }},
 		{Memory, func() error { report.Memory, err = s.memory(ctx); return err }},
 	} {

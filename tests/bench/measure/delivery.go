@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,6 +16,7 @@ import (
 const (
 	providerName = "stripe"
 	eventType    = "invoice.paid"
+	unwantedType = "charge.failed"
 )
 
 // usualBody is a common size of a webhook, in bytes.
@@ -74,9 +76,27 @@ func (f *factory) batch(name string, n, size int) ([]delivery, error) {
 	return deliveries, nil
 }
 
+// unwanted is as batch, with a type that no source wants.
+func (f *factory) unwanted(name string, n, size int) ([]delivery, error) {
+	deliveries := make([]delivery, n)
+	for i := range deliveries {
+		var err error
+		id := f.prefix(name) + fmt.Sprint(i)
+		body := bytes.Replace(invoice(id, size), []byte(eventType), []byte(unwantedType), 1)
+		if deliveries[i], err = f.signed(id, body); err != nil {
+			return nil, err
+		}
+	}
+	return deliveries, nil
+}
+
 // delivery returns an event with that id, signed now.
 func (f *factory) delivery(id string, size int) (delivery, error) {
-	d := provider.SampleDelivery("", invoice(id, size))
+	return f.signed(id, invoice(id, size))
+}
+
+func (f *factory) signed(id string, body []byte) (delivery, error) {
+	d := provider.SampleDelivery("", body)
 	d.ReceivedAt = time.Now()
 	if err := f.signer.Sign(d); err != nil {
 		return delivery{}, err

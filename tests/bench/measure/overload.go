@@ -176,8 +176,7 @@ func perSecondIn(times []time.Time, from, to time.Time) float64 {
 // those that were refused. With away, Temporal is killed after a third of
 // Overload.Seconds and started again later.
 func (s *session) overloaded(ctx context.Context, system *contestant, name string, perSecond float64, seconds int, away *Overload) (load LoadFigures, err error) {
-	address, path, _ := strings.Cut(strings.TrimPrefix(system.url, "http://"), "/")
-	w := &wire{address: address, path: "/" + path, patience: 10 * time.Second}
+	w := system.wire(10 * time.Second)
 	defer w.close()
 	offered := &offer{factory: s.factory, name: name, post: w.post}
 	began := time.Now()

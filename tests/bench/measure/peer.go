@@ -33,6 +33,9 @@ type Peer struct {
 	// whatever is posted or, with VerifySecret, verifies it and does nothing.
 	Listen       string
 	VerifySecret string
+	// Database is the URL of a PostgreSQL. With it, what is verified is inserted
+	// there.
+	Database string
 	// Client leads to Temporal.
 	Client    client.Options
 	TaskQueue string
@@ -44,6 +47,9 @@ type Peer struct {
 
 // Run serves until ctx ends.
 func (p Peer) Run(ctx context.Context) error {
+	if p.Database != "" {
+		return p.serveHandwritten(ctx)
+	}
 	if p.VerifySecret != "" {
 		return serve(ctx, p.Listen, verifyHandler([]byte(p.VerifySecret)))
 	}

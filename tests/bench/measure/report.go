@@ -8,15 +8,17 @@ import (
 // Report is what a session found. Its JSON names are for programs: they are
 // added to and not changed.
 type Report struct {
-	Machine  Machine           `json:"machine"`
-	Temporal string            `json:"temporal"` // what was measured on, in words
-	Events   int               `json:"events"`   // in a round
-	Rounds   int               `json:"rounds"`
-	Edge     []EdgeFigures     `json:"edge,omitempty"`
-	EndToEnd []EndToEndFigures `json:"end_to_end,omitempty"`
-	Memory   *MemoryFigures    `json:"memory,omitempty"`
-	Soak     *SoakFigures      `json:"soak,omitempty"`
-	Overload *OverloadFigures  `json:"overload,omitempty"`
+	Machine   Machine            `json:"machine"`
+	Temporal  string             `json:"temporal"` // what was measured on, in words
+	Events    int                `json:"events"`   // in a round
+	Rounds    int                `json:"rounds"`
+	Edge      []EdgeFigures      `json:"edge,omitempty"`
+	Cost      *CostFigures       `json:"cost,omitempty"`
+	EndToEnd  []EndToEndFigures  `json:"end_to_end,omitempty"`
+	Memory    *MemoryFigures     `json:"memory,omitempty"`
+	Soak      *SoakFigures       `json:"soak,omitempty"`
+	Overload  *OverloadFigures   `json:"overload,omitempty"`
+	Journaled []JournaledFigures `json:"journaled,omitempty"`
 }
 
 // Machine is where it was measured.
@@ -51,6 +53,15 @@ type EdgeFigures struct {
 	PerSecondOfBare float64 `json:"per_second_of_bare"`
 	P99OfBare       float64 `json:"p99_of_bare"`
 	CPUBeyondBare   float64 `json:"cpu_us_beyond_bare"`
+}
+
+// CostFigures say what the edge spends on a delivery that it starts nothing for,
+// when it has no time to sleep. Each is the median of the rounds.
+type CostFigures struct {
+	PerSecond       float64 `json:"per_second"`
+	CPU             float64 `json:"cpu_us"` // of the edge's process, for one delivery; 0 is unknown
+	VerifyPerSecond float64 `json:"verify_per_second"`
+	VerifyCPU       float64 `json:"verify_cpu_us"` // of the handler that only verifies
 }
 
 // EndToEndFigures say how one contestant works events off, as the median of
@@ -175,4 +186,24 @@ func (l *LoadFigures) rate() {
 		}
 		l.Returned = from.Add(100 * time.Millisecond).Sub(l.back).Seconds()
 	}
+}
+
+// JournaledFigures say how one contestant acknowledges from its own store, each
+// the median of the rounds.
+type JournaledFigures struct {
+	Name        string  `json:"name"`
+	Concurrency int     `json:"concurrency"`
+	PerSecond   float64 `json:"per_second"`
+	P50         float64 `json:"p50_ms"` // of all rounds together
+	P99         float64 `json:"p99_ms"`
+	CPU         float64 `json:"cpu_us"` // of its process, for one delivery; not of PostgreSQL
+	// Starts is how many Workflows were started a second meanwhile.
+	Starts float64 `json:"starts_per_second,omitempty"`
+	// OfAlone is PerSecond in parts of the handwritten handler's, and OfBeside in
+	// parts of the same with bare starts beside it. P99Of and StartsOf are in
+	// parts of the latter, where it starts anything.
+	OfAlone  float64 `json:"per_second_of_handwritten"`
+	OfBeside float64 `json:"per_second_of_handwritten_beside_starts,omitempty"`
+	P99Of    float64 `json:"p99_of_handwritten"`
+	StartsOf float64 `json:"starts_of_bare,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookyard/hookyard/tests/harness"
@@ -87,6 +88,25 @@ func (s *session) peer(ctx context.Context, name, id string, args ...string) (*c
 func (s *session) contestant(name, id, url string, p *process) *contestant {
 	send, closeIdle := poster(url, maxSenders)
 	return &contestant{name: name, id: id, url: url, process: []*process{p}, send: send, close: closeIdle}
+}
+
+// onWire has the contestant be sent to with as little CPU as possible.
+func (c *contestant) onWire() *contestant {
+	w := c.wire(patience)
+	c.close = w.close
+	c.send = func(ctx context.Context, d delivery) error {
+		r, err := w.post(ctx, d)
+		if err == nil && !r.taken() {
+			err = fmt.Errorf("answered %d", r.status)
+		}
+		return err
+	}
+	return c
+}
+
+func (c *contestant) wire(patience time.Duration) *wire {
+	address, path, _ := strings.Cut(strings.TrimPrefix(c.url, "http://"), "/")
+	return &wire{address: address, path: "/" + path, patience: patience}
 }
 
 // maxSenders bounds the deliveries at once, and so the connections kept.

@@ -11,14 +11,16 @@ import (
 func (r *Report) Table(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "%d CPUs, %s/%s, %s; %s\n", r.Machine.CPUs, r.Machine.OS, r.Machine.Arch, r.Machine.Go, r.Temporal)
-	if r.Soak == nil && r.Overload == nil {
+	if r.Soak == nil && r.Overload == nil && r.Journaled == nil {
 		fmt.Fprintf(t, "the median of %d rounds of %d events each; compare the ratios, not the figures\n", r.Rounds, r.Events)
 	}
 	r.edgeTable(t)
+	r.costTable(t)
 	r.endToEndTable(t)
 	r.memoryTable(t)
 	r.soakTable(t)
 	r.overloadTable(t)
+	r.journaledTable(t)
 	return t.Flush()
 }
 
@@ -30,8 +32,17 @@ func (r *Report) edgeTable(t io.Writer) {
 			fmt.Fprintf(t, "\nacknowledged, %d at once\tper second\tof bare\tp50 ms\tp99 ms\tof bare\tp99.9 ms\tCPU µs\tbeyond bare\tbytes\tsent again\t\n", concurrency)
 		}
 		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%s\t%d\t\n", f.Name, f.PerSecond, f.PerSecondOfBare,
-			f.P50, f.P99, f.P99OfBare, f.P999, known(f.CPU, "%.0f"), beyond(f), known(f.Bytes, "%.0f"), f.SentAgain)
+			f.P50, f.P99, f.P99OfBare, f.P999, known(f.CPU), beyond(f), known(f.Bytes), f.SentAgain)
 	}
+}
+
+func (r *Report) costTable(t io.Writer) {
+	if r.Cost == nil {
+		return
+	}
+	fmt.Fprint(t, "\nan event that no source wants, 16 at once\tper second\tCPU µs\tbeyond verify\t\n")
+	fmt.Fprintf(t, "edge\t%.0f\t%s\t%+.0f\t\n", r.Cost.PerSecond, known(r.Cost.CPU), r.Cost.CPU-r.Cost.VerifyCPU)
+	fmt.Fprintf(t, "%s\t%.0f\t%s\t-\t\n", edgeVerify, r.Cost.VerifyPerSecond, known(r.Cost.VerifyCPU))
 }
 
 // beyond is nothing where the CPU is unknown or somebody else's as well.
@@ -53,7 +64,7 @@ func (r *Report) endToEndTable(t io.Writer) {
 			history, lists = fmt.Sprintf("%.1f", f.HistoryWrites()), fmt.Sprintf("%.1f", f.VisibilityWrites())
 		}
 		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.1f\t%.1f\t%s\t%s\t%s\t\n", f.Name, f.PerSecond, f.PerSecondOfPlain, f.P50, f.P99,
-			known(f.CPU, "%.0f"), history, lists)
+			known(f.CPU), history, lists)
 	}
 }
 
@@ -91,11 +102,11 @@ func quarters(t io.Writer, name string, q Quarters, unit float64) {
 }
 
 // known formats a figure that is 0 only where nobody could tell.
-func known(value float64, format string) string {
+func known(value float64) string {
 	if value == 0 {
 		return "unknown"
 	}
-	return fmt.Sprintf(format, value)
+	return fmt.Sprintf("%.0f", value)
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
@@ -114,5 +125,21 @@ func (r *Report) overloadTable(t io.Writer) {
 		}
 		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%.0f\t%.0f\t%d\t%.1f\t%.1f\t%d\t%.1f\t%.1f\t%.1f\t\n", name, l.Capacity[0], l.Capacity[1], l.Offered, l.Finished, l.OfBest,
 			l.Accepted, l.AcceptedP50, l.AcceptedP99, l.Refused, l.RefusedP50, l.RefusedP99, l.Unanswered, l.Usual, l.Drained, l.Returned)
+	}
+}
+
+func (r *Report) journaledTable(t io.Writer) {
+	concurrency := 0
+	for _, f := range r.Journaled {
+		if f.Concurrency != concurrency {
+			concurrency = f.Concurrency
+			fmt.Fprintf(t, "\nacknowledged, %d at once\tper second\tof handwritten\tof it beside starts\tp50 ms\tp99 ms\tof handwritten\tCPU µs\tstarts/s\tof bare\t\n", concurrency)
+		}
+		beside, starts, of := "-", "-", "-"
+		if f.OfBeside > 0 {
+			beside, starts, of = fmt.Sprintf("%.2f", f.OfBeside), fmt.Sprintf("%.0f", f.Starts), fmt.Sprintf("%.2f", f.StartsOf)
+		}
+		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%s\t%.2f\t%.2f\t%.2f\t%s\t%s\t%s\t\n", f.Name, f.PerSecond, f.OfAlone, beside, f.P50, f.P99, f.P99Of,
+			known(f.CPU), starts, of)
 	}
 }
