@@ -286,6 +286,49 @@ func TestGateTooLate(t *testing.T) {
 	})
 }
 
+// TestGateGivesUp sees that a start whose sender has gone leaves nothing behind in
+// the queue.
+func TestGateGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, stop := gateTo(t, &busy{takes: time.Second})
+		var all sync.WaitGroup
+		for range g.limit.starts() {
+			all.Go(func() { _ = g.Start(t.Context(), event.Event{Source: "a"}, Payload(nil, true)) })
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, g.Start(ctx, event.Event{Source: "b"}, Payload(nil, true)), context.DeadlineExceeded)
+		g.mu.Lock()
+		require.Empty(t, g.queues)
+		require.Empty(t, g.turns)
+		g.mu.Unlock()
+		all.Wait()
+		stop()
+	})
+}
+
+// TestGateSlowCheck sees that one check that is not answered in time is not taken
+// for an outage.
+func TestGateSlowCheck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var checks atomic.Int64
+		g, stop := runGate(t, &busy{turn: make(chan struct{}, 1)}, func(context.Context) error {
+			if checks.Add(1) == 1 {
+				return context.DeadlineExceeded
+			}
+			return nil
+		})
+		g.doubtful()
+		synctest.Wait()
+		require.EqualValues(t, 2, checks.Load())
+		require.NoError(t, g.begin(t.Context(), "a"))
+		stop()
+	})
+}
+
 // TestGateLarge bounds the large payloads on their way, and lets small ones pass.
 func TestGateLarge(t *testing.T) {
 	t.Parallel()
