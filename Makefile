@@ -44,7 +44,7 @@ lint: ## Run golangci-lint (.golangci.yml)
 
 .PHONY: workflowcheck
 workflowcheck: ## Look for what gives a Workflow another answer in a replay
-	$(TOOL) workflowcheck ./workflows/... ./internal/worker/... ./internal/send/delivery/...
+	$(TOOL) workflowcheck ./workflows/... ./internal/worker/... ./internal/send/delivery/... ./internal/reconcile/sweep/...
 
 # `go test ./...` of the README, with the race detector. A few tests cannot run
 # with it (//go:build !race): their packages run once more without it. The tests

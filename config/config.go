@@ -267,11 +267,31 @@ type Source struct {
 	ExpectEvery time.Duration
 	// AlertRefused is nil when nobody is told of refused deliveries.
 	AlertRefused *AlertRefused
+	// Reconcile is nil when absent.
+	Reconcile *Reconcile
 
 	// The scheme of `provider: hmac`, nil when absent. These are mappings as
 	// they stand in the file, for the provider package to decode with
 	// yaml.WithKnownFields. They hold no aliases and no duplicate keys.
 	Signature, SecretFormat, Event, Retries *yaml.Node
+}
+
+// Reconcile asks a source's provider what has happened, and has what never came
+// started. Whether the provider can be asked is not checked.
+type Reconcile struct {
+	// Every is how often; default 1h.
+	Every time.Duration
+	// Window is how far back each time; zero means 24h, or as far as the
+	// provider's list goes back if that is less.
+	Window time.Duration
+	// Settle is how old an event has to be before it counts as missing; zero
+	// means as the provider's file says.
+	Settle time.Duration
+	// Key is the key of the provider's API.
+	Key Secret
+	// URL is the address of the provider's API, without a trailing slash; empty
+	// means the one in the provider's file.
+	URL string
 }
 
 // Forward sends events on to a service of the operator's own.

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"go.yaml.in/yaml/v4"
@@ -311,6 +312,7 @@ func (d *decoder) source(v value) Source {
 		{"tolerance", d.duration(&s.Tolerance)},
 		{"expect_every", d.duration(&s.ExpectEvery)},
 		{"alert_refused", d.alertRefused(&s.AlertRefused)},
+		{"reconcile", d.reconcile(&s.Reconcile)},
 		{"signature", d.raw(&s.Signature, "a mapping")},
 		{"secret", d.raw(&s.SecretFormat, `a mapping that says how secrets are encoded (the secrets themselves go under "secrets")`)},
 		{"event", d.raw(&s.Event, "a mapping")},
@@ -461,6 +463,33 @@ func (d *decoder) alertRefused(to **AlertRefused) func(value) {
 			d.mistake(v, "no per_minute; add per_minute: with how many deliveries may be refused")
 		}
 		*to = &a
+	}
+}
+
+func (d *decoder) reconcile(to **Reconcile) func(value) {
+	return func(v value) {
+		const most = 7 * day // less often is not a safety net
+		r := Reconcile{Every: time.Hour}
+		has := d.fields(v, []field{
+			{"every", d.duration(&r.Every)},
+			{"window", d.duration(&r.Window)},
+			{"settle", d.duration(&r.Settle)},
+			{"key", d.secret(&r.Key)},
+			{"url", d.publicURL(&r.URL)},
+		})
+		if has == nil {
+			return
+		}
+		if _, ok := has["key"]; !ok {
+			d.mistake(v, "no key; add key: env:NAME with the key of the provider's API")
+		}
+		if at, ok := has["every"]; ok && (r.Every < time.Minute || r.Every > most) {
+			d.mistake(at, "want 1m to 7d, found %s: an API has its limits, and events are forgotten", quote(at.node.Value))
+		}
+		if r.Window > 0 && r.Window <= r.Settle {
+			d.mistake(has["window"], "window %s is not longer than settle %s, so that nothing is looked at", r.Window, r.Settle)
+		}
+		*to = &r
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// ParseDuration reads a duration as the config has it: "90s", "30d", "1d12h".
+func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
+
 // parseDuration reads Go's durations, with whole days in front: "90s", "30d",
 // "1d12h".
 func parseDuration(s string) (time.Duration, error) {

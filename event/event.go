@@ -51,7 +51,15 @@ type Event struct {
 	// Held is set where the edge knew the source to be paused: the run then
 	// waits before its Workflow's function is entered, until the pause ends.
 	Held bool `json:"held,omitempty"`
+	// Via is ViaReconcile where the Event was found in a list of the provider's
+	// API, because its delivery never came: the payload is then the API's, which
+	// nobody has signed, and ReceivedAt is when it was found. Empty for a
+	// delivery.
+	Via string `json:"via,omitempty"`
 }
+
+// ViaReconcile is the Via of an Event that was found by asking the provider.
+const ViaReconcile = "reconcile"
 
 // LocalWithin is the longest timeout of a step whose first attempt is made where
 // the Workflow runs. A Workflow Task may take 10 s by itself, so an attempt that

@@ -1,5 +1,7 @@
 package event
 
+import "strings"
+
 // Every name in this file is held by histories, saved views of the Web UI and
 // programs that send Signals. A name may be added. None may be renamed.
 
@@ -76,6 +78,21 @@ const (
 	// parked runs. Its Workflow Id is AlertID.
 	AlertWorkflow = "hookyard.alerts"
 )
+
+// ReconcileWorkflow is the Workflow Type that asks a provider what has happened
+// and has what never came started.
+const ReconcileWorkflow = "hookyard.reconcile"
+
+const reconcileID = "hookyard/reconcile/"
+
+// ReconcileID returns the id of the Schedule by which a source is reconciled.
+// The Workflow Ids of its runs begin with it.
+func ReconcileID(source string) string { return reconcileID + source }
+
+// ReconciledSource returns the source of the Schedule with that id.
+func ReconciledSource(scheduleID string) (source string, ok bool) {
+	return strings.CutPrefix(scheduleID, reconcileID)
+}
 
 // AlertID returns the Workflow Id of the AlertWorkflow of a source. No event
 // has such an id, because the Workflow Id of an event holds no slash.

@@ -30,6 +30,8 @@ type Source struct {
 	limiter *rate.Limiter  // nil for no limit
 	maxBody int64          // bytes
 
+	reconcile *Reconcile // nil where the source is not reconciled
+
 	headers   headerFilter
 	maskPaths []string        // paths in JSON payloads that a debug log hides
 	secrets   []config.Secret // values that a debug log hides
@@ -115,15 +117,20 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 	if err != nil {
 		return nil, []config.Mistake{cfg.Mistake(at+".routes", "source %q: %v", declared.Name, err)}
 	}
+	reconcile, mistake := reconciles(cfg, declared, receiver)
+	if mistake != nil {
+		return nil, []config.Mistake{*mistake}
+	}
 	return &Source{
-		Provider: receiver,
-		name:     declared.Name,
-		journal:  declared.Journal,
-		routes:   routes,
-		local:    cfg.RetriesOf(declared).Local(),
-		allow:    declared.Allow,
-		limiter:  limiter(declared.Rate),
-		maxBody:  declared.MaxBody,
+		Provider:  receiver,
+		name:      declared.Name,
+		journal:   declared.Journal,
+		routes:    routes,
+		local:     cfg.RetriesOf(declared).Local(),
+		allow:     declared.Allow,
+		limiter:   limiter(declared.Rate),
+		maxBody:   declared.MaxBody,
+		reconcile: reconcile,
 		headers: headerFilter{
 			provider: p.SensitiveHeaders(),
 			operator: slices.Concat(cfg.Log.MaskHeaders, declared.DropHeaders),

@@ -113,7 +113,11 @@ func summary(ev event.Event) string {
 	if ev.Type != "" {
 		text += " " + short(ev.Type)
 	}
-	return text + " " + short(ev.ID)
+	text += " " + short(ev.ID)
+	if ev.Via != "" {
+		text += ", via " + ev.Via
+	}
+	return text
 }
 
 // Payload wraps a body so that Temporal stores its bytes as they came. The Web

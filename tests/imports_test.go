@@ -38,7 +38,7 @@ func rules() []rule {
 
 	// The product: what is not a command, not the examples and not a test.
 	product := []string{
-		"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/command", "internal/eventrun", "internal/payload", "internal/store", "internal/telemetry",
+		"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/command", "internal/eventrun", "internal/payload", "internal/reconcile", "internal/reconcile/sweep", "internal/store", "internal/telemetry",
 		"internal/send/api", "internal/send/attempt", "internal/send/delivery", "internal/send/egress", "internal/send/endpoint", "internal/send/sign",
 		"internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/parking", "send",
 	}
@@ -110,6 +110,15 @@ func rules() []rule {
 			why:    "Workflows know the wire format alone, and have the rest from Activities, so that a replay cannot differ",
 			never:  impure, neverWhy: putElsewhere,
 		}, {
+			folder: "internal/reconcile",
+			ours:   []string{"event", "ingest/provider", "internal/reconcile/sweep", "internal/send/egress", "internal/worker/failure"},
+			why:    "it asks providers; how what is missing becomes a run is for whoever runs it to say",
+		}, {
+			folder: "internal/reconcile/sweep",
+			ours:   []string{"event"},
+			why:    "Workflows know the wire format alone, and have the rest from Activities, so that a replay cannot differ",
+			never:  impure, neverWhy: putElsewhere,
+		}, {
 			folder: "internal/telemetry",
 			why:    "what is measured is said where it happens, in terms of OpenTelemetry; this only carries it out of the program",
 		}, {
@@ -122,7 +131,7 @@ func rules() []rule {
 			why:    "it stands in for Temporal where commands are tested",
 		}, {
 			folder: "internal/command",
-			ours:   []string{"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/payload", "internal/send/egress", "internal/store", "internal/worker", "internal/worker/alert", "internal/worker/forward"},
+			ours:   []string{"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/payload", "internal/reconcile/sweep", "internal/send/egress", "internal/store", "internal/worker", "internal/worker/alert", "internal/worker/forward"},
 			why:    "every command stands on it, so it knows none of them",
 		}, {
 			folder: "internal/serve",

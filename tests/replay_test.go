@@ -14,6 +14,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/internal/reconcile/sweep"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 	"github.com/hookyard/hookyard/tests/harness"
@@ -41,6 +42,7 @@ func TestReplay(t *testing.T) {
 			})
 			require.NoError(t, err)
 			require.NoError(t, worker.Register(replayer, examples()))
+			sweep.Register(replayer)
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(harness.Quiet{}, file))
 		})
 	}

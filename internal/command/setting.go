@@ -86,6 +86,17 @@ func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes,
 	return set, mistakes, nil
 }
 
+// Reconciled returns the sources that are reconciled, by name.
+func (s *Setting) Reconciled() map[string]*ingest.Reconcile {
+	found := map[string]*ingest.Reconcile{}
+	for name, source := range s.Bound {
+		if r := source.Reconcile(); r != nil {
+			found[name] = r
+		}
+	}
+	return found
+}
+
 // checkStore finds a store.key that is no key.
 func checkStore(cfg *config.Config, skipSecrets bool) []config.Mistake {
 	key := cfg.Store.Key

@@ -105,13 +105,15 @@ func Loopback(host string) bool {
 }
 
 // Window is what the retention of a namespace has to fit: the longest time after
-// which the provider of some source may send an event again, and the time for
+// which the provider of some source may send an event again, or the source is
+// reconciled, and the time for
 // which the payload store keeps what a closed run refers to.
 type Window struct {
 	source, provider string
 	length           time.Duration
 	parkFor          time.Duration
 	stored           time.Duration // 0 where nothing deletes objects
+	reconciled       bool          // length is how far back the source is reconciled
 }
 
 // Window returns what the config asks of the retention.
@@ -123,7 +125,10 @@ func (s *Setting) Window() Window {
 	for _, name := range slices.Sorted(maps.Keys(s.Bound)) {
 		p := s.Bound[name].Provider
 		if p.RedeliveryWindow() > longest.length {
-			longest.source, longest.provider, longest.length = name, p.Name(), p.RedeliveryWindow()
+			longest.source, longest.provider, longest.length, longest.reconciled = name, p.Name(), p.RedeliveryWindow(), false
+		}
+		if r := s.Bound[name].Reconcile(); r != nil && r.Window > longest.length {
+			longest.source, longest.provider, longest.length, longest.reconciled = name, p.Name(), r.Window, true
 		}
 	}
 	return longest
@@ -145,6 +150,10 @@ func CheckNamespace(ctx context.Context, c client.Client, namespace string, w Wi
 		return err
 	}
 	retention := described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
+	if retention < w.length && w.reconciled {
+		return fmt.Errorf("%w: namespace %q keeps closed runs for %s, but source %q is reconciled over %s, and an event that is forgotten would run again; make its reconcile.window shorter, or run `hookyard setup --retention %s` or longer",
+			ErrNotReady, namespace, retention, w.source, w.length, w.length)
+	}
 	if retention < w.length {
 		return fmt.Errorf("%w: namespace %q keeps closed runs for %s, but %s (source %q) may send an event again for %s, and the late one would run twice; run `hookyard setup --retention %s` or longer",
 			ErrNotReady, namespace, retention, w.provider, w.source, w.length, w.length)

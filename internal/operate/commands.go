@@ -13,7 +13,7 @@ func Commands(env command.Env) []*cobra.Command {
 	env.Config = new(string)
 	commands := []*cobra.Command{
 		parkedCommand(env), resumeCommand(env), resolveCommand(env), amendCommand(env), discardCommand(env), resetCommand(env),
-		pauseCommand(env), unpauseCommand(env), replayCommand(env), alertsCommand(env), journalCommand(env),
+		pauseCommand(env), unpauseCommand(env), replayCommand(env), alertsCommand(env), reconcileCommand(env), journalCommand(env),
 	}
 	for _, c := range commands {
 		if c.Flags().Lookup("config") == nil && c.PersistentFlags().Lookup("config") == nil {

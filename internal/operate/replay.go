@@ -23,6 +23,7 @@ import (
 	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/eventrun"
 	"github.com/hookyard/hookyard/internal/payload"
+	"github.com/hookyard/hookyard/internal/reconcile/sweep"
 	"github.com/hookyard/hookyard/internal/worker"
 	"github.com/hookyard/hookyard/internal/worker/parking"
 )
@@ -136,7 +137,7 @@ func (f replayFlags) ours() string {
 	if f.query != "" {
 		return "(" + f.query + ")"
 	}
-	return fmt.Sprintf("(%s IS NOT NULL OR WorkflowType IN (%q, %q))", event.SourceAttribute, event.AlertWorkflow, event.PauseWorkflow)
+	return fmt.Sprintf("(%s IS NOT NULL OR WorkflowType IN (%q, %q, %q))", event.SourceAttribute, event.AlertWorkflow, event.PauseWorkflow, event.ReconcileWorkflow)
 }
 
 // findings is what became of the replays.
@@ -209,6 +210,7 @@ func replayHistory(handlers []worker.Handler, payloads *command.Payloads, r even
 	if err := worker.Register(replayer, handlers); err != nil {
 		return err
 	}
+	sweep.Register(replayer)
 	return replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), &historypb.History{Events: events},
 		sdkworker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: r.ID, RunID: r.RunID}})
 }

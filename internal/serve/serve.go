@@ -337,6 +337,15 @@ func (s *Service) work(ctx context.Context, c client.Client) error {
 		return err
 	}
 	w := newLiveWorker(c, s, opened)
+	if w.reconcile, err = newReconciling(ctx, c, s, w.alerts.Config.Load); err != nil {
+		return errors.Join(err, closeAll())
+	}
+	defer w.reconcile.activities.HTTP.Close()
+	stopSchedules, err := s.keepSchedules(ctx, c)
+	if err != nil {
+		return errors.Join(err, closeAll())
+	}
+	defer stopSchedules()
 	stopRelay, err := s.startRelay(ctx, c)
 	if err != nil {
 		return errors.Join(err, closeAll())

@@ -25,6 +25,7 @@ import (
 func setupCommand(env command.Env) *cobra.Command {
 	var (
 		retention time.Duration
+		file      string
 		logs      command.Logging
 	)
 	cmd := &cobra.Command{
@@ -33,7 +34,10 @@ func setupCommand(env command.Env) *cobra.Command {
 		Long: `Create the Temporal namespace and the Search Attributes that Hookyard needs.
 
 It may be run again at any time: what is there is left as it is, but for a
-retention that is too short, which is raised. It is never lowered.`,
+retention that is too short, which is raised. It is never lowered.
+
+With --config it has the Schedules be those that the file asks for: one for each
+source that is reconciled. A running worker does so as well.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := logs.Logger(env)
@@ -49,15 +53,38 @@ retention that is too short, which is raised. It is never lowered.`,
 				return fmt.Errorf("no Temporal answers at %s: %w; start one, or set TEMPORAL_ADDRESS", options.HostPort, err)
 			}
 			defer c.Close()
-			return Setup(cmd.Context(), c, options.Namespace, retention, env.Stdout)
+			if err := Setup(cmd.Context(), c, options.Namespace, retention, env.Stdout); err != nil || file == "" {
+				return err
+			}
+			return setupSchedules(cmd.Context(), env, c, options.Namespace, file)
 		},
 	}
 	cmd.Flags().DurationVar(&retention, "retention", command.DefaultRetention,
 		"how long closed runs, and so the memory of which events were there, are kept")
+	cmd.Flags().StringVarP(&file, "config", "c", "", "the config file, for its Schedules")
 	logs.Flags(cmd, "text")
 	cmd.Flags().Lookup("log-level").DefValue = "error"
 	logs.Level = "error"
 	return cmd
+}
+
+// setupSchedules has the Schedules be those of the config.
+func setupSchedules(ctx context.Context, env command.Env, c client.Client, namespace, file string) error {
+	set, err := command.Load(file, env, false)
+	if err != nil {
+		return err
+	}
+	if err := command.CheckNamespace(ctx, c, namespace, set.Window()); err != nil {
+		return err
+	}
+	did, err := command.KeepSchedules(ctx, c, set.Temporal.TaskQueue, set.Reconciled())
+	for _, line := range did {
+		fmt.Fprintln(env.Stdout, line)
+	}
+	if err == nil && len(did) == 0 {
+		fmt.Fprintf(env.Stdout, "schedules: as they should be, %d\n", len(set.Reconciled()))
+	}
+	return err
 }
 
 // Setup makes the namespace fit for Hookyard and says on out what it did.

@@ -35,6 +35,7 @@ type liveWorker struct {
 	payloads   *command.Payloads
 	logger     *slog.Logger
 	sending    *sending // nil where the config has none
+	reconcile  *reconciling
 
 	policies worker.Policies
 	forward  forward.Activities
@@ -79,6 +80,7 @@ func (w *liveWorker) register(to sdkworker.Worker) {
 	to.RegisterActivity(&w.forward)
 	to.RegisterActivity(&w.alerts)
 	to.RegisterActivity(&worker.Pauses{Client: w.client})
+	w.reconcile.register(to)
 	if w.sending != nil {
 		delivery.Register(to)
 		to.RegisterActivityWithOptions(w.sending.activities, activity.RegisterOptions{SkipInvalidStructFunctions: true})
@@ -90,6 +92,11 @@ func (w *liveWorker) register(to sdkworker.Worker) {
 // brings one task, so with the SDK's two a backlog is worked off at two tasks
 // for each round trip, however many of them the worker could do.
 const pollers = 10
+
+// heartbeats is how often the heartbeats of an Activity go to the server, at
+// most. By default it is four fifths of the timeout, which leaves a busy machine
+// little time.
+const heartbeats = 4 * time.Second
 
 // workerStopTimeout is how long Activities in flight may go on after the
 // worker is told to stop. One that is cut off is attempted again elsewhere.
@@ -107,6 +114,7 @@ func (w *liveWorker) options(queue config.Queue, fatal func(error)) sdkworker.Op
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,
 		WorkerStopTimeout:                workerStopTimeout,
+		MaxHeartbeatThrottleInterval:     heartbeats,
 		OnFatalError:                     fatal,
 	}
 	if v := w.cfg.Temporal.Versioning; v != nil {

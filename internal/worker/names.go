@@ -9,5 +9,6 @@ const ForwardActivity = "ForwardEvent"
 func ActivityNames() []string {
 	return []string{ForwardActivity, "ReportParked", "CountParked", "SendAlert", "PauseOpen",
 		"DeliverMessage", "StartDeliveries", "LookAtEndpoint", "HoldEndpoint", "ProbeEndpoint", "ReleaseEndpoint", "TellOfEndpoint", "ChallengeEndpoint", "ResendMessages",
+		"SweepPage", "SweepArrived", "TellOfSweep",
 	}
 }

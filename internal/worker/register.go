@@ -22,7 +22,7 @@ type Registry interface {
 // CheckHandlers returns what keeps handlers from being registered: a name
 // without a provider, or one that is given twice.
 func CheckHandlers(handlers []Handler) error {
-	seen := map[string]bool{event.AlertWorkflow: true, event.PauseWorkflow: true, event.DeliveryWorkflow: true}
+	seen := map[string]bool{event.AlertWorkflow: true, event.PauseWorkflow: true, event.DeliveryWorkflow: true, event.ReconcileWorkflow: true}
 	var errs []error
 	for _, h := range handlers {
 		provider, eventType, _ := strings.Cut(h.pattern, ".")
