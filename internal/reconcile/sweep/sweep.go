@@ -156,7 +156,7 @@ func (r *Result) merge(page Result) {
 	if r.Why == "" {
 		r.Why = page.Why
 	}
-	for _, eventType := range sorted(page.Types) {
+	for _, eventType := range workflow.DeterministicKeys(page.Types) {
 		r.count(eventType, page.Types[eventType])
 	}
 	r.span(page.First, page.Last)
