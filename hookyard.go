@@ -68,9 +68,11 @@ type App struct {
 	// Demo is the hookyard.yaml that `dev` runs in a folder without one; empty
 	// for a program that has no demo. It is a text/template: {{.Listen}} is
 	// the address to listen on, {{.Service}} the address of a service that dev
-	// runs, which prints what it is sent and answers 202 on any path. Secrets
-	// at file:secrets/NAME are made up on first use, in the form of Standard
-	// Webhooks.
+	// runs, which prints what it is sent and answers 202 on any path, {{.Send}}
+	// the address of the API of the sending side. With a send section whose key
+	// is file:secrets/send, the service is registered there as an endpoint of
+	// the tenant "demo". Secrets at file:secrets/NAME are made up on first use,
+	// in the form of Standard Webhooks; that of "store" is a key for the store.
 	Demo string
 }
 

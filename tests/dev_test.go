@@ -66,6 +66,20 @@ func (s *devSystem) send(args ...string) string {
 	return p.Output.String()
 }
 
+// publish runs the line with curl that dev prints to try.
+func (s *devSystem) publish() {
+	line := ""
+	for printed := range strings.Lines(s.Output.String()) {
+		if strings.HasPrefix(printed, "  curl ") {
+			line = strings.TrimSpace(printed)
+		}
+	}
+	require.NotEmpty(s.t, line, s.Output)
+	p := harness.Run(s.t, []string{"PATH=" + os.Getenv("PATH")}, "/bin/sh", "-c", strings.Replace(line, "curl ", debian(s.t, "curl", "curl")+" -sS ", 1))
+	require.NoError(s.t, p.Wait(), p.Output)
+	require.Contains(s.t, p.Output.String(), `"duplicate":false`)
+}
+
 // TestDev is the README's first minute, then a restart.
 func TestDev(t *testing.T) {
 	t.Parallel()
@@ -98,10 +112,20 @@ func TestDev(t *testing.T) {
 		return strings.Contains(said, "your service: took /hooks ") && strings.Contains(said, "your service: took /builds")
 	})
 
+	s.publish()
+	harness.Eventually(t, "the demo's endpoint takes what is published", func() bool {
+		return strings.Count(s.Output.String(), "your service: took /events msg_") == 1
+	})
+
 	require.NoError(t, s.Stop(syscall.SIGINT))
 	require.Empty(t, s.left(), "processes left behind")
 
 	s.start()
+	s.publish()
+	harness.Eventually(t, "it does so at its new port", func() bool {
+		return strings.Contains(s.Output.String(), "your service: took /events msg_")
+	})
+	require.NotContains(t, s.Output.String(), "your service: refused")
 	require.Contains(t, s.send("stripe", "invoice.paid", "--id", "evt_1"), "duplicate", "state survives a restart")
 	require.Len(t, ledger.payments(), 1)
 }

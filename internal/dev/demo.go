@@ -24,9 +24,12 @@ import (
 // demoSecret is a secret in a demo's config that is made up on first use.
 var demoSecret = regexp.MustCompile(`file:secrets/([a-z0-9-]+)`)
 
+// signingPrefix starts the keys that deliveries are signed with.
+const signingPrefix = "whsec_"
+
 // writeDemo writes the demo's config and, once, the secrets that it names. It
 // returns the config's path.
-func writeDemo(demo string, home command.Folders, address, service string) (string, error) {
+func writeDemo(demo string, home command.Folders, address, service, sending string) (string, error) {
 	secrets := filepath.Join(home.Demo(), "secrets")
 	if err := os.MkdirAll(secrets, 0o700); err != nil {
 		return "", fmt.Errorf("demo: %w", err)
@@ -36,7 +39,7 @@ func writeDemo(demo string, home command.Folders, address, service string) (stri
 		return "", fmt.Errorf("demo: %w", err)
 	}
 	var text strings.Builder
-	if err := parsed.Execute(&text, struct{ Listen, Service string }{address, service}); err != nil {
+	if err := parsed.Execute(&text, struct{ Listen, Service, Send string }{address, service, sending}); err != nil {
 		return "", fmt.Errorf("demo: %w", err)
 	}
 	for _, name := range demoSecret.FindAllStringSubmatch(text.String(), -1) {
@@ -52,7 +55,8 @@ func writeDemo(demo string, home command.Folders, address, service string) (stri
 }
 
 // writeSecretOnce keeps a secret over restarts. Its form is that of Standard
-// Webhooks, which the other providers of the demo take as text.
+// Webhooks, which the other providers of the demo take as text. That of "store",
+// which encrypts, is 32 bytes alone.
 func writeSecretOnce(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in a folder that the user has named
 	if errors.Is(err, fs.ErrExist) {
@@ -61,9 +65,13 @@ func writeSecretOnce(path string) error {
 	if err != nil {
 		return err
 	}
-	key := make([]byte, 24)
+	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	_, err = fmt.Fprintln(f, "whsec_"+base64.StdEncoding.EncodeToString(key))
+	text := base64.StdEncoding.EncodeToString(key)
+	if filepath.Base(path) != "store" {
+		text = signingPrefix + text
+	}
+	_, err = fmt.Fprintln(f, text)
 	return errors.Join(err, f.Close())
 }
 
@@ -76,7 +84,11 @@ func startDemoService(ctx context.Context, home command.Folders, out io.Writer) 
 		return "", nil, err
 	}
 	serve := func(w http.ResponseWriter, r *http.Request) {
-		status, line := demoAnswer(w, r, home)
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<20))
+		if err == nil && demoChallenge(w, r, body) {
+			return
+		}
+		status, line := demoAnswer(r, body, err, home)
 		fmt.Fprintln(out, "your service: "+line)
 		w.WriteHeader(status)
 	}
@@ -92,10 +104,9 @@ func startDemoService(ctx context.Context, home command.Folders, out io.Writer) 
 	}, nil
 }
 
-// demoAnswer does what a service behind `forward` does: it verifies, and would
-// then act once per Idempotency-Key.
-func demoAnswer(w http.ResponseWriter, r *http.Request, home command.Folders) (status int, line string) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<20))
+// demoAnswer does what a service behind `forward`, or one that is an endpoint,
+// does: it verifies, and would then act once per Idempotency-Key or webhook-id.
+func demoAnswer(r *http.Request, body []byte, err error, home command.Folders) (status int, line string) {
 	id := r.Header.Get("Webhook-Id")
 	if err == nil && id != "" {
 		err = demoVerify(r, body, home)
@@ -106,12 +117,19 @@ func demoAnswer(w http.ResponseWriter, r *http.Request, home command.Folders) (s
 	case id == "":
 		return http.StatusAccepted, fmt.Sprintf("took %s %s", r.URL.Path, command.PlainLine(string(body), 200))
 	default:
-		return http.StatusAccepted, fmt.Sprintf("took %s %s, %s, %d bytes, signature verified",
-			r.URL.Path, id, r.Header.Get("Hookyard-Event-Type"), len(body))
+		return http.StatusAccepted, fmt.Sprintf("took %s %s, %s%d bytes, signature verified", r.URL.Path, id, forwardedType(r), len(body))
 	}
 }
 
-// demoVerify verifies a forwarded event under each of the demo's secrets.
+// forwardedType is what `forward` says of the type; what is published has none.
+func forwardedType(r *http.Request) string {
+	if eventType := r.Header.Get("Hookyard-Event-Type"); eventType != "" {
+		return eventType + ", "
+	}
+	return ""
+}
+
+// demoVerify verifies an event under each of the demo's signing keys.
 func demoVerify(r *http.Request, body []byte, home command.Folders) error {
 	catalog, err := provider.Builtin()
 	if err != nil {
@@ -127,7 +145,9 @@ func demoVerify(r *http.Request, body []byte, home command.Folders) error {
 		if err != nil {
 			return err
 		}
-		secrets = append(secrets, strings.TrimSpace(string(secret)))
+		if text := strings.TrimSpace(string(secret)); strings.HasPrefix(text, signingPrefix) {
+			secrets = append(secrets, text)
+		}
 	}
 	p, _ := catalog.Lookup("standard-webhooks")
 	receiver, err := p.Bind(provider.Binding{Secrets: secrets})

@@ -101,12 +101,12 @@ func dev(ctx context.Context, env command.Env, o devOptions) error {
 		defer os.RemoveAll(home.State)
 	}
 
-	set, l, stopDemo, err := devConfig(ctx, env, o, home)
+	d, err := devConfig(ctx, env, o, home)
 	if err != nil {
 		return err
 	}
-	defer stopDemo()
-	defer l.Close() // the edge closes it first, where it got that far
+	defer d.close() // the edge closes the listeners first, where it got that far
+	set, l := d.set, d.listener
 
 	options, err := temporalOptions(env, o, logger)
 	if err != nil {
@@ -138,9 +138,20 @@ func dev(ctx context.Context, env command.Env, o devOptions) error {
 	}
 	s := &serve.Service{Started: set, Temporal: options, Payloads: payloads, Home: home, Logger: logger, Drain: 10 * time.Second, App: env.App, Edge: true, Worker: true, AdminElsewhere: true,
 		Listener: l, LookupEnv: env.LookupEnv}
+	if d.sending != nil {
+		s.SendListener = d.sending
+	}
 	return s.Run(ctx, func() {
+		publish := ""
+		if d.sending != nil && set.Send != nil {
+			if err := registerDemo(ctx, set, home, d.sending.Addr().String(), d.service); err != nil {
+				logger.Warn("the demo's service is no endpoint", "err", err)
+			} else {
+				publish = publishLine(home, d.sending.Addr().String())
+			}
+		}
 		if !o.restarted {
-			fmt.Fprint(env.Stdout, banner(set, l, options, o, home, ownWebUI))
+			fmt.Fprint(env.Stdout, banner(set, l, options, o, home, ownWebUI, publish))
 		}
 	})
 }
@@ -158,43 +169,63 @@ func temporalOptions(env command.Env, o devOptions, logger *slog.Logger) (client
 	return options, nil
 }
 
+// development is what dev runs: a config, where it listens and, for the demo,
+// the demo's service and the listener of the sending API.
+type development struct {
+	set      *command.Setting
+	listener net.Listener
+	sending  net.Listener // nil but for the demo
+	service  string
+	stop     func()
+}
+
+func (d *development) close() {
+	for _, l := range []net.Listener{d.listener, d.sending} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if d.stop != nil {
+		d.stop()
+	}
+}
+
 // devConfig loads the config, or writes and loads the demo's, and listens
 // where it says.
-func devConfig(ctx context.Context, env command.Env, o devOptions, home command.Folders) (*command.Setting, net.Listener, func(), error) {
+func devConfig(ctx context.Context, env command.Env, o devOptions, home command.Folders) (d *development, err error) {
+	d = &development{}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
 	file, err := devFile(env, o)
 	if err != nil {
-		return nil, nil, nil, err
+		return d, err
 	}
-	stopDemo := func() {}
 	if file == "" {
-		target, stop, err := startDemoService(ctx, home, env.Stdout)
-		if err != nil {
-			return nil, nil, nil, err
+		if d.service, d.stop, err = startDemoService(ctx, home, env.Stdout); err != nil {
+			return d, err
 		}
-		stopDemo = stop
+		if d.sending, err = listenForSending(ctx); err != nil {
+			return d, err
+		}
 		address := o.listen
 		if address == "" {
 			address = "127.0.0.1:8080"
 		}
-		if file, err = writeDemo(env.App.Demo, home, address, target); err != nil {
-			stopDemo()
-			return nil, nil, nil, err
+		if file, err = writeDemo(env.App.Demo, home, address, d.service, d.sending.Addr().String()); err != nil {
+			return d, err
 		}
 	}
-	set, err := command.Load(file, env, false)
-	if err != nil {
-		stopDemo()
-		return nil, nil, nil, err
+	if d.set, err = command.Load(file, env, false); err != nil {
+		return d, err
 	}
 	if o.listen != "" {
-		set.Listen = o.listen
+		d.set.Listen = o.listen
 	}
-	l, err := command.Listen(ctx, set.Listen, "--listen")
-	if err != nil {
-		stopDemo()
-		return nil, nil, nil, err
-	}
-	return set, l, stopDemo, nil
+	d.listener, err = command.Listen(ctx, d.set.Listen, "--listen")
+	return d, err
 }
 
 // devFile returns the config file to run, "" for the demo's.
@@ -224,8 +255,9 @@ func devSetup(ctx context.Context, options client.Options) error {
 	return nil
 }
 
-// banner says what is where, and what to try.
-func banner(set *command.Setting, l net.Listener, temporal client.Options, o devOptions, home command.Folders, ownTemporal bool) string {
+// banner says what is where, and what to try. publish is a line that publishes an
+// event, "" for none.
+func banner(set *command.Setting, l net.Listener, temporal client.Options, o devOptions, home command.Folders, ownTemporal bool, publish string) string {
 	var b strings.Builder
 	line := func(what, value string) { fmt.Fprintf(&b, "  %-12s %s\n", what, value) }
 	b.WriteString("\nhookyard is up; Ctrl-C stops it.\n\n")
@@ -249,6 +281,9 @@ func banner(set *command.Setting, l net.Listener, temporal client.Options, o dev
 	b.WriteString("\nTry it, from another terminal:\n\n")
 	for _, try := range samples(set) {
 		fmt.Fprintf(&b, "  %s send %s%s\n", command.Invocation(), try, configFlag(set, o))
+	}
+	if publish != "" {
+		fmt.Fprintf(&b, "  %s\n", publish)
 	}
 	b.WriteString("\n")
 	return b.String()
