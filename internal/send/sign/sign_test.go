@@ -3,6 +3,7 @@ package sign_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -83,6 +84,43 @@ func TestNode(t *testing.T) {
 			require.NoError(t, err, "%s", out)
 			require.Equal(t, want, strings.TrimSpace(string(out)), "%s", k.Scheme())
 		}
+	}
+}
+
+// TestNodeLibrary has the Node library of Standard Webhooks verify, which is not
+// part of Node:
+//
+//	npm install --prefix DIR standardwebhooks
+//	HOOKYARD_TEST_NODE_MODULES=DIR/node_modules go test ./internal/send/sign
+func TestNodeLibrary(t *testing.T) {
+	t.Parallel()
+	modules := os.Getenv("HOOKYARD_TEST_NODE_MODULES")
+	if modules == "" {
+		t.Skip("HOOKYARD_TEST_NODE_MODULES is not set")
+	}
+	v1, old, v1a := newKey(t, sign.V1), newKey(t, sign.V1), newKey(t, sign.V1a)
+	body := `{"type":"order.created","data":{"name":"Bücher"}}`
+	h := http.Header{}
+	require.NoError(t, sign.Sign(h, "msg_1", time.Now(), []byte(body), []sign.Key{v1, v1a, old}))
+	const script = `
+const { Webhook } = require(process.argv[1] + "/standardwebhooks");
+const [, , key, id, timestamp, signature, body] = process.argv;
+try {
+  new Webhook(key).verify(body, { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature });
+  console.log(true);
+} catch (e) {
+  console.log(e.constructor.name);
+}`
+	for _, tt := range []struct{ key, body, want string }{
+		{v1.Verifier(), body, "true"},
+		{old.Verifier(), body, "true"},
+		{v1.Verifier(), body + " ", "WebhookVerificationError"},
+		{newKey(t, sign.V1).Verifier(), body, "WebhookVerificationError"},
+	} {
+		out, err := exec.CommandContext(t.Context(), "node", "-e", script, modules, tt.key, "msg_1",
+			h.Get(sign.HeaderTimestamp), h.Get(sign.HeaderSignature), tt.body).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Equal(t, tt.want, strings.TrimSpace(string(out)))
 	}
 }
 
