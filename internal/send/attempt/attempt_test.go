@@ -93,9 +93,13 @@ type sender struct {
 	now      time.Time
 	told     []string
 	telling  func(kind string) // is called when people are told; nil for none
+	ticking  func() time.Time  // the clock of a test environment; nil for now
 }
 
 func (s *sender) clock() time.Time {
+	if s.ticking != nil {
+		return s.ticking()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now
