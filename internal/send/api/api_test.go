@@ -479,11 +479,23 @@ func TestTemporalAway(t *testing.T) {
 	status, _ = s.call(http.MethodGet, "/v1/deliveries/"+run, operatorKey, "")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	s.temporal.down = false
-	status, _ = s.call(http.MethodPost, "/v1/events", operatorKey, `{"tenant": "acme", "id": "m2", "type": "a", "data": {}}`)
-	require.Equal(t, http.StatusAccepted, status)
-	waiting, err = s.book.Waiting(t.Context(), time.Now().Add(time.Minute), 10)
-	require.NoError(t, err)
-	require.Len(t, waiting, 1, "the second one is started")
+	now := s.server.Now()
+	for _, tt := range []struct {
+		id      string
+		at      time.Duration
+		waiting int
+		why     string
+	}{
+		{"m2", 0, 2, "right after a start that failed, the relay starts what is published"},
+		{"m3", time.Minute, 2, "later it is started then and there"},
+	} {
+		s.server.Now = func() time.Time { return now.Add(tt.at) }
+		status, _ = s.call(http.MethodPost, "/v1/events", operatorKey, `{"tenant": "acme", "id": "`+tt.id+`", "type": "a", "data": {}}`)
+		require.Equal(t, http.StatusAccepted, status)
+		waiting, err = s.book.Waiting(t.Context(), time.Now().Add(time.Minute), 10)
+		require.NoError(t, err)
+		require.Len(t, waiting, tt.waiting, tt.why)
+	}
 }
 
 func TestPages(t *testing.T) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -65,6 +66,17 @@ func (in published) message(tenant, key string) (endpoint.Message, error) {
 // mostNamed is how many endpoints an answer names.
 const mostNamed = 100
 
+// A message is stored when its deliveries are started, so a publisher does not
+// wait long for that. After a start that failed, the relay starts all of them for
+// a while: while Temporal is away, each publisher would wait for nothing.
+const (
+	startPatience = 2 * time.Second
+	relayFor      = 5 * time.Second
+)
+
+// startsFrom is when publishers start deliveries again.
+func (s *Server) startsFrom() time.Time { return time.Unix(0, s.leaveToRelay.Load()) }
+
 // publish stores a message, and answers once it is stored. Its deliveries are
 // started then and there or, where that fails, by the relay.
 func (s *Server) publish(r *request) (int, any, error) {
@@ -94,8 +106,12 @@ func (s *Server) publish(r *request) (int, any, error) {
 	}
 	s.events.Add(r.Context(), 1, metric.WithAttributes(attribute.String("result", result)))
 	matching, next, err := s.Book.Matching(r.Context(), stored, "", mostNamed)
-	if err == nil && !duplicate {
-		err = s.Starter.Message(r.Context(), stored, matching, next == "" && len(matching) <= attempt.Direct)
+	if err == nil && !duplicate && !s.Now().Before(s.startsFrom()) {
+		ctx, cancel := context.WithTimeout(r.Context(), startPatience)
+		defer cancel()
+		if err = s.Starter.Message(ctx, stored, matching, next == "" && len(matching) <= attempt.Direct); err != nil {
+			s.leaveToRelay.Store(s.Now().Add(relayFor).UnixNano())
+		}
 	}
 	if err != nil {
 		s.Logger.Warn("a message is stored, and the relay starts its deliveries", "tenant", stored.Tenant, "message", stored.ID, "err", err)

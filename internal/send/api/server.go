@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -51,6 +52,7 @@ type Server struct {
 	handler http.Handler
 
 	requests, events metric.Int64Counter
+	leaveToRelay     atomic.Int64 // in Unix nanoseconds: until when the relay starts what is published
 
 	mu       sync.Mutex
 	limiters map[string]*rate.Limiter // by tenant
