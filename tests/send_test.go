@@ -2,17 +2,24 @@ package tests
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 
+	sendclient "github.com/hookyard/hookyard/send"
 	"github.com/hookyard/hookyard/tests/harness"
 )
 
@@ -247,4 +254,76 @@ func (s *sender) measured(endpoint string) {
 	for series := range samples {
 		require.NotContains(s.t, series, endpoint)
 	}
+}
+
+// TestSendKilled kills the API, the worker and Temporal in turn, while events are
+// published: each event that was answered 202 is delivered.
+func TestSendKilled(t *testing.T) {
+	t.Parallel()
+	server := startTemporal(t, filepath.Join(t.TempDir(), "temporal.db"))
+	api := harness.TestAddress(t)
+	s := newSystem(t, server, sendConfig+"send: {listen: "+api+", keys: [env:SEND_KEY], allow: [127.0.0.0/8]}\n")
+	only := func(part string) *harness.TestProcess {
+		return harness.Run(t, s.vars(), programs.Hookyard, "serve", "--config", s.config(), "--log-format", "text", "--only", part)
+	}
+	edge, worker := only("edge"), only("worker")
+	harness.Eventually(t, "the API listens", func() bool { return harness.Reachable(t.Context(), api) })
+	sending := &sender{system: s, api: "http://" + api}
+	to := startReceiver(t)
+	sending.register(to.URL, "invoice.*", "")
+
+	var mu sync.Mutex
+	var accepted []string
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(accepted)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
+		c := &sendclient.Client{URL: "http://" + api, Key: sendKey}
+		pace := time.NewTicker(20 * time.Millisecond)
+		defer pace.Stop()
+		for i := 0; ctx.Err() == nil; {
+			<-pace.C
+			id := fmt.Sprintf("k%d", i)
+			if _, err := c.Publish(ctx, sendclient.Event{ID: id, Tenant: "acme", Type: "invoice.paid", Data: json.RawMessage(`{"type":"invoice.paid"}`)}); err == nil {
+				i++
+				mu.Lock()
+				accepted = append(accepted, id)
+				mu.Unlock()
+			}
+		}
+	})
+	more := func(when string) {
+		before := count()
+		harness.Eventually(t, "events are accepted "+when, func() bool { return count() >= before+20 })
+	}
+	kill := func(p *harness.TestProcess) {
+		require.NoError(t, p.Signal(syscall.SIGKILL))
+		require.Error(t, p.Wait())
+	}
+	more("before anything happens")
+	kill(edge)
+	edge = only("edge")
+	more("by the next API")
+	kill(worker)
+	more("without a worker")
+	worker = only("worker")
+	more("with the next worker")
+	server.Kill()
+	more("without Temporal")
+	server.Start()
+	more("with Temporal again")
+	stop()
+	publishing.Wait()
+	harness.Eventually(t, "all are delivered", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return !slices.ContainsFunc(accepted, func(id string) bool { return to.taken(id) == 0 })
+	})
+	require.NoError(t, edge.Stop(syscall.SIGTERM))
+	require.NoError(t, worker.Stop(syscall.SIGTERM))
 }
