@@ -3,6 +3,7 @@ package attempt
 import (
 	"context"
 	"errors"
+	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -13,9 +14,24 @@ import (
 	"github.com/hookyard/hookyard/internal/send/endpoint"
 )
 
+// resumed reads what an attempt before this one has done, into progress.
+func resumed(ctx context.Context, progress any) {
+	if !activity.HasHeartbeatDetails(ctx) {
+		return
+	}
+	if err := activity.GetHeartbeatDetails(ctx, progress); err != nil {
+		activity.GetLogger(ctx).Error("the attempt begins anew: what was done cannot be read", "err", err)
+	}
+}
+
 // StartDeliveries starts the deliveries of a page of endpoints. It may be
-// repeated: a delivery that is started is not started again.
+// repeated: a delivery that is started is not started again, and another attempt
+// goes on where the one before it was.
 func (a *Activities) StartDeliveries(ctx context.Context, p delivery.Page) (delivery.Started, error) {
+	var done delivery.Started
+	if resumed(ctx, &done); done.Next != "" {
+		p.After = done.Next
+	}
 	m, err := a.Starter.Book.Message(ctx, p.Tenant, p.Message)
 	if errors.Is(err, endpoint.ErrNotFound) {
 		return delivery.Started{}, nil
@@ -27,13 +43,15 @@ func (a *Activities) StartDeliveries(ctx context.Context, p delivery.Page) (deli
 	if err != nil {
 		return delivery.Started{}, err
 	}
-	for done := 0; done < len(to); done += parallel {
-		if err := a.Starter.Deliveries(ctx, to[done:min(done+parallel, len(to))], m); err != nil {
+	for batch := range slices.Chunk(to, parallel) {
+		if err := a.Starter.Deliveries(ctx, batch, m); err != nil {
 			return delivery.Started{}, err
 		}
+		done.Count += len(batch)
+		done.Next = batch[len(batch)-1].ID
 		activity.RecordHeartbeat(ctx, done)
 	}
-	return delivery.Started{Count: len(to), Next: next}, nil
+	return delivery.Started{Count: done.Count, Next: next}, nil
 }
 
 // replayPage is how many messages a replay looks at in one Activity.
@@ -50,15 +68,21 @@ func (a *Activities) ResendMessages(ctx context.Context, r delivery.Resend) (del
 	if err != nil {
 		return delivery.Resent{}, err
 	}
+	// Another attempt goes on where the one before it was: with only: all, it
+	// would send again what that one has sent.
+	var page delivery.Resent
+	if resumed(ctx, &page); page.AfterID != "" {
+		r.Since, r.AfterID = page.Since, page.AfterID
+	}
 	messages, err := a.Starter.Book.Since(ctx, e.Tenant, r.Since, r.Until, r.AfterID, replayPage)
 	if err != nil {
 		return delivery.Resent{}, err
 	}
-	page := delivery.Resent{Done: len(messages) < replayPage}
+	page.Done = len(messages) < replayPage
 	limiter := rate.NewLimiter(rate.Limit(r.PerSecond), 1)
 	for _, m := range messages {
-		page.Since, page.AfterID = m.CreatedAt, m.ID
 		if !e.Takes(m.Type) {
+			page.Since, page.AfterID = m.CreatedAt, m.ID
 			continue
 		}
 		if err := limiter.Wait(ctx); err != nil {
@@ -71,6 +95,7 @@ func (a *Activities) ResendMessages(ctx context.Context, r delivery.Resend) (del
 		if sent {
 			page.Count++
 		}
+		page.Since, page.AfterID = m.CreatedAt, m.ID
 		activity.RecordHeartbeat(ctx, page)
 	}
 	return page, nil
