@@ -275,6 +275,12 @@ func TestStory(t *testing.T) {
 	acts = append(
 		acts,
 		act{0, is(endpoint.Failing)},
+		act{0, func(context.Context) {
+			w := s.Starter.Client.(*world)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			require.NotEmpty(t, w.held, "new deliveries are held")
+		}},
 		act{8 * hour, is(endpoint.Disabled)},
 		act{0, publish}, act{hour, publish},
 		act{hour, set(true)},
