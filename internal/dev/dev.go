@@ -142,14 +142,7 @@ func dev(ctx context.Context, env command.Env, o devOptions) error {
 		s.SendListener = d.sending
 	}
 	return s.Run(ctx, func() {
-		publish := ""
-		if d.sending != nil && set.Send != nil {
-			if err := registerDemo(ctx, set, home, d.sending.Addr().String(), d.service); err != nil {
-				logger.Warn("the demo's service is no endpoint", "err", err)
-			} else {
-				publish = publishLine(home, d.sending.Addr().String())
-			}
-		}
+		publish := d.register(ctx, home, logger)
 		if !o.restarted {
 			fmt.Fprint(env.Stdout, banner(set, l, options, o, home, ownWebUI, publish))
 		}
@@ -188,6 +181,20 @@ func (d *development) close() {
 	if d.stop != nil {
 		d.stop()
 	}
+}
+
+// register makes the demo's service an endpoint, and returns a line that publishes
+// to it; "" where there is none.
+func (d *development) register(ctx context.Context, home command.Folders, logger *slog.Logger) string {
+	if d.sending == nil || d.set.Send == nil {
+		return ""
+	}
+	api := d.sending.Addr().String()
+	if err := registerDemo(ctx, d.set, home, api, d.service); err != nil {
+		logger.Warn("the demo's service is no endpoint", "err", err)
+		return ""
+	}
+	return publishLine(home, api)
 }
 
 // devConfig loads the config, or writes and loads the demo's, and listens

@@ -257,7 +257,11 @@ func TestStory(t *testing.T) {
 		require.NoError(t, s.Starter.Message(ctx, m, to, next == ""))
 	}
 	is := func(want endpoint.State) func(context.Context) {
-		return func(context.Context) { require.Equal(t, want, s.state()) }
+		return func(ctx context.Context) {
+			e, err := s.Starter.Book.Get(ctx, s.to.ID)
+			require.NoError(t, err)
+			require.Equal(t, want, e.State)
+		}
 	}
 	begin := s.clock()
 	const hour = time.Hour
