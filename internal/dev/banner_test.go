@@ -25,7 +25,7 @@ func TestBannerSaysTheJournal(t *testing.T) {
 		require.NoError(t, err)
 		catalog, err := command.App{}.Catalog()
 		require.NoError(t, err)
-		return banner(&command.Setting{Config: cfg, Catalog: catalog}, l, client.Options{}, devOptions{}, command.Folders{}, false)
+		return banner(&command.Setting{Config: cfg, Catalog: catalog}, l, client.Options{}, devOptions{}, command.Folders{}, false, "")
 	}
 	require.Regexp(t, `  journal      .*/hookyard-journal\.db; .* journal.* says what waits\n`, says(", journal: true"))
 	require.NotContains(t, says(""), "hookyard-journal.db")
