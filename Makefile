@@ -87,7 +87,7 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s)
 bench: ## Run the benchmarks
 	go test -run='^$$' -bench=. -benchmem ./...
 
-# Go records the commit as the version that `hookyard version` prints.
+# Go records the commit as the version that `hookyard --version` prints.
 .PHONY: build
 build: ## Build bin/hookyard, a static program
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags='-s -w' -o bin/hookyard ./cmd/hookyard

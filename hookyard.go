@@ -10,7 +10,7 @@
 //		})
 //	}
 //
-// `hookyard new DIR` writes a repository with such a program. Package event has
+// `hookyard new FOLDER` writes a repository with such a program. Package event has
 // what a Workflow is given, package hookyardtest what its tests need, package
 // config the types that a program's own section of the config is made of, and
 // package ingest/provider what a signature scheme of one's own implements.

@@ -3,9 +3,12 @@ package command
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hookyard/hookyard/config"
 )
 
 // Execute runs a command line of the given commands. It returns when the command
@@ -19,6 +22,7 @@ func Execute(ctx context.Context, env Env, args []string, commands ...*cobra.Com
 the provider's event id, and answers only then.
 
 Start with "hookyard dev": it runs everything on this machine.`,
+		Version:       VersionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -27,34 +31,28 @@ Start with "hookyard dev": it runs everything on this machine.`,
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.DisableSuggestions = true // the error has them
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
 	root.AddCommand(commands...)
 	nameProgram(root)
-	countArgs("", root.Commands())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "help" {
+			c.Args = topicExists
+		}
+	}
+	checkArguments("", root.Commands())
 	err := root.ExecuteContext(ctx)
-	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
-		return Usage(err)
+	if err == nil {
+		return nil
+	}
+	if found := unknownCommand.FindStringSubmatch(err.Error()); found != nil {
+		name, _ := strconv.Unquote(found[1]) // cobra has quoted it
+		return Usage(fmt.Errorf("there is no command %q%s", name, config.Suggest(name, namesOf(root.Commands()))))
 	}
 	return err
-}
-
-// countArgs makes a wrong number of arguments a mistake in the command line that
-// says where to read on.
-func countArgs(parent string, commands []*cobra.Command) {
-	for _, c := range commands {
-		path := parent + c.Name()
-		if check := c.Args; check != nil {
-			c.Args = func(cmd *cobra.Command, got []string) error {
-				err := check(cmd, got)
-				if err == nil || strings.HasPrefix(err.Error(), path+":") { // it says so itself
-					return err
-				}
-				return Usage(fmt.Errorf("%s: %w; see `hookyard %s --help`", path, err, path))
-			}
-		}
-		countArgs(path+" ", c.Commands())
-	}
 }
 
 // nameProgram has the help of each command say how this program is started.

@@ -1,11 +1,15 @@
 package command
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"go.temporal.io/sdk/temporal"
 )
 
 // Module is the path of Hookyard's own module.
@@ -61,6 +65,15 @@ func ProgramVersion() string {
 		return ""
 	}
 	return strings.TrimSpace(info.Main.Path + " " + info.Main.Version)
+}
+
+// VersionLine is what --version prints.
+func VersionLine() string {
+	program := ""
+	if p := ProgramVersion(); p != "" {
+		program = " in " + p
+	}
+	return fmt.Sprintf("hookyard %s%s (%s, Temporal SDK v%s)", Version(), program, runtime.Version(), temporal.SDKVersion)
 }
 
 func dependency(info *debug.BuildInfo, path string) string {

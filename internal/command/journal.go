@@ -27,7 +27,7 @@ func FindJournal(named string, env Env) (journal.Place, error) {
 		return journal.Place{}, err
 	}
 	at, bounds, err := config.LoadJournal(path, config.Options{LookupEnv: env.LookupEnv})
-	return JournalPlace(at, bounds), err
+	return JournalPlace(at, bounds), missing(path, err)
 }
 
 // Journals reports whether a source has a journal.

@@ -110,7 +110,7 @@ func FindPayloads(ctx context.Context, named string, env Env) (*Payloads, error)
 		return OpenPayloads(ctx, config.Payloads{})
 	}
 	if err != nil {
-		return nil, err
+		return nil, missing(path, err)
 	}
 	return OpenPayloads(ctx, cfg)
 }

@@ -62,7 +62,7 @@ func Examine(path string, env Env, skipSecrets bool) (*Setting, config.Mistakes,
 	cfg, err := config.Load(path, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: skipSecrets, App: env.App.section()})
 	var mistakes config.Mistakes
 	if cfg == nil || err != nil && !errors.As(err, &mistakes) {
-		return nil, nil, err
+		return nil, nil, missing(path, err)
 	}
 	catalog, err := env.App.Catalog()
 	if err != nil {
@@ -95,6 +95,22 @@ func (s *Setting) Reconciled() map[string]*ingest.Reconcile {
 		}
 	}
 	return found
+}
+
+// OwnCatalog is the program's catalog with the provider files of a config. The
+// mistakes in those files are returned beside what could be made of the others;
+// mistakes elsewhere in the config do not matter.
+func OwnCatalog(path string, env Env) (*provider.Catalog, error) {
+	cfg, err := config.Load(path, config.Options{LookupEnv: env.LookupEnv, SkipSecrets: true, App: env.App.section()})
+	if cfg == nil {
+		return nil, missing(path, err)
+	}
+	catalog, err := env.App.Catalog()
+	if err != nil {
+		return nil, err
+	}
+	catalog, found := ingest.Providers(cfg, catalog)
+	return catalog, config.Mistakes(found).Err()
 }
 
 // checkStore finds a store.key that is no key.
@@ -197,6 +213,14 @@ func entries(r config.Retries) worker.Entries {
 	return e
 }
 
+// missing says what to do where the config is not there.
+func missing(path string, err error) error {
+	if _, wrong := errors.AsType[config.Mistakes](err); wrong || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("there is no config %q; name yours, write a program of your own with one by `hookyard new FOLDER`, or try the demo with `hookyard dev`", path)
+}
+
 // FindConfig returns the file to read: the one that was named, else the one in
 // this folder, else the demo's that `hookyard dev` leaves.
 func FindConfig(named string, env Env) (string, error) {
@@ -214,7 +238,7 @@ func FindConfig(named string, env Env) (string, error) {
 			return "", fmt.Errorf("config %q cannot be read: %w", path, err)
 		}
 	}
-	return "", fmt.Errorf("there is no %s here and no demo: name one with --config, or run `hookyard dev` once", DefaultConfig)
+	return "", fmt.Errorf("there is no %s here and no demo; name yours, write a program of your own with one by `hookyard new FOLDER`, or try the demo with `hookyard dev`", DefaultConfig)
 }
 
 // Source returns the source of that name, or says which there are.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -78,6 +79,41 @@ func ClientOptions(env Env, logger *slog.Logger) (client.Options, error) {
 		grpc.WithConnectParams(reconnect),
 		grpc.WithChainUnaryInterceptor(pollWhenReady, ingest.RecordCause))
 	return options, nil
+}
+
+// Dial connects to Temporal. Its error says in one sentence where none answers and
+// what to do.
+func Dial(ctx context.Context, o client.Options) (client.Client, error) {
+	c, err := client.DialContext(ctx, o)
+	if err != nil {
+		return nil, Unreachable(o.HostPort, err)
+	}
+	return c, nil
+}
+
+// Unreachable says that no Temporal can be used at the address. Why, it says where
+// that is more than that nothing answers.
+func Unreachable(address string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	cause := dialCause(err)
+	if strings.Contains(cause, "connection refused") || strings.Contains(cause, context.DeadlineExceeded.Error()) {
+		return fmt.Errorf("no Temporal answers at %s; start one with `hookyard dev`, or say where it is with TEMPORAL_ADDRESS", address)
+	}
+	return fmt.Errorf("the Temporal at %s cannot be used: %s; TEMPORAL_ADDRESS and Temporal's own profile say where it is and how to get in", address, cause)
+}
+
+// dialCause cuts off what gRPC and the SDK put around the reason of a connection
+// that could not be made.
+func dialCause(err error) string {
+	text := err.Error()
+	for _, before := range []string{"failed reaching server: ", "connection error: desc = ", "transport: ", "Error while dialing: "} {
+		if _, cause, ok := strings.Cut(text, before); ok {
+			text = strings.Trim(cause, `"`)
+		}
+	}
+	return text
 }
 
 // reconnect has a Temporal that was away noticed within a second of its return.

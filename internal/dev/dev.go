@@ -250,9 +250,9 @@ func devFile(env command.Env, o devOptions) (string, error) {
 }
 
 func devSetup(ctx context.Context, options client.Options) error {
-	c, err := client.DialContext(ctx, options)
+	c, err := command.Dial(ctx, options)
 	if err != nil {
-		return fmt.Errorf("temporal at %s: %w", options.HostPort, err)
+		return err
 	}
 	defer c.Close()
 	var said strings.Builder

@@ -31,11 +31,11 @@ var newFiles embed.FS
 func newCommand(env command.Env) *cobra.Command {
 	var modulePath string
 	cmd := &cobra.Command{
-		Use:   "new DIR",
+		Use:   "new FOLDER",
 		Short: "Write a repository with a program of your own",
 		Long: `Write a repository with a program of your own: Hookyard with a Workflow, an
 Activity, a provider file, their tests and a config. It builds and runs as it
-is. DIR must be empty or not exist. The secrets in it are made up, and are kept
+is. FOLDER must be empty or not exist. The secrets in it are made up, and are kept
 out of git.`,
 		Example: "  hookyard new hooks\n  hookyard new hooks --module example.com/shop/hooks",
 		Args:    cobra.ExactArgs(1),
@@ -43,7 +43,7 @@ out of git.`,
 			return newRepository(cmd.Context(), env, args[0], modulePath)
 		},
 	}
-	cmd.Flags().StringVar(&modulePath, "module", "", "the module's path (default the name of DIR)")
+	cmd.Flags().StringVar(&modulePath, "module", "", "the module's path (default the name of FOLDER)")
 	return cmd
 }
 

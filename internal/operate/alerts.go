@@ -36,11 +36,15 @@ if all of them did, 1 otherwise. No Temporal is needed.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return testAlerts(cmd.Context(), env, file) },
 	}
-	cmd.Flags().StringVarP(&file, "config", "c", command.DefaultConfig, "the config file")
+	cmd.Flags().StringVarP(&file, "config", "c", "", "the config file (default hookyard.yaml if it is here, else the demo's)")
 	return cmd
 }
 
 func testAlerts(ctx context.Context, env command.Env, file string) error {
+	file, err := command.FindConfig(file, env)
+	if err != nil {
+		return err
+	}
 	set, err := command.Load(file, env, false)
 	if err != nil {
 		return err

@@ -46,9 +46,9 @@ func newOperator(ctx context.Context, env command.Env) (*operator, error) {
 	if err := payloads.Wire(&options); err != nil {
 		return nil, err
 	}
-	c, err := client.DialContext(ctx, options)
+	c, err := command.Dial(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("no Temporal answers at %s: %w; start one, or set TEMPORAL_ADDRESS", options.HostPort, err)
+		return nil, err
 	}
 	return &operator{client: c, payloads: payloads, namespace: options.Namespace}, nil
 }

@@ -18,7 +18,6 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
-	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/internal/command"
@@ -26,7 +25,7 @@ import (
 )
 
 func pauseCommand(env command.Env) *cobra.Command {
-	var file, by, why string
+	var by, why string
 	cmd := &cobra.Command{
 		Use:   "pause [SOURCE]",
 		Short: "Hold a source's events: they are stored, and not worked on",
@@ -42,17 +41,21 @@ sources that are paused are listed, with who paused them and why.`, ingest.Pause
 			if len(args) == 1 && strings.TrimSpace(why) == "" {
 				return command.Usage(errors.New("say why, with --why: whoever finds the source paused will ask"))
 			}
-			var set *command.Setting
+			var queue string
 			if len(args) == 1 {
-				var err error
-				if set, err = command.Load(file, env, true); err != nil {
+				found, err := command.FindConfig(*env.Config, env)
+				if err != nil {
 					return err
 				}
-				if err := knownSource(set.Config, args[0]); err != nil {
+				set, _, err := command.Examine(found, env, true) // a mistake elsewhere is no reason to work on
+				if err != nil {
 					return err
 				}
+				if _, err := set.Declared(args[0]); err != nil {
+					return err
+				}
+				queue = set.Temporal.TaskQueue
 			}
-			env.Config = &file
 			o, err := newOperator(cmd.Context(), env)
 			if err != nil {
 				return err
@@ -62,10 +65,9 @@ sources that are paused are listed, with who paused them and why.`, ingest.Pause
 				return o.listPauses(cmd.Context(), env.Stdout)
 			}
 			o.by, o.why = by, why
-			return o.pause(cmd.Context(), env.Stdout, args[0], set.Temporal.TaskQueue)
+			return o.pause(cmd.Context(), env.Stdout, args[0], queue)
 		},
 	}
-	cmd.Flags().StringVarP(&file, "config", "c", command.DefaultConfig, "the config file")
 	byFlags(cmd, env, &by, &why)
 	return cmd
 }
@@ -102,18 +104,6 @@ After an interrupt or an error it can be run again, and does what is left.`,
 	byFlags(cmd, env, &by, &why)
 	cmd.Flags().Float64Var(&perSecond, "rate", 50, "runs per second that go on, at most")
 	return cmd
-}
-
-// knownSource finds a source that is not in the config.
-func knownSource(cfg *config.Config, name string) error {
-	if _, ok := cfg.Source(name); ok {
-		return nil
-	}
-	var names []string
-	for _, s := range cfg.Sources {
-		names = append(names, s.Name)
-	}
-	return command.Usage(fmt.Errorf("there is no source %q in %s%s", name, cfg.File, config.Suggest(name, names)))
 }
 
 // pause starts the Workflow that stands for the pause.

@@ -54,7 +54,7 @@ func (f *repairFlags) flags(cmd *cobra.Command, env command.Env) {
 	byFlags(cmd, env, &f.by, &f.why)
 	cmd.Flags().BoolVar(&f.all, "all", false, "do it to every parked run that fits the filters")
 	filterFlags(cmd, &f.only)
-	cmd.Flags().BoolVar(&f.yes, "yes", false, "with --all: do not ask")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask; one run is never asked about")
 	cmd.Flags().Float64Var(&f.rate, "rate", 50, "with --all: runs per second at most")
 }
 
@@ -76,7 +76,7 @@ func (f *repairFlags) check(cmd *cobra.Command) error {
 	if f.all {
 		return nil
 	}
-	for _, name := range append(filterFlagNames(), "yes", "rate") {
+	for _, name := range append(filterFlagNames(), "rate") {
 		if cmd.Flags().Changed(name) {
 			return command.Usage(fmt.Errorf("--%s goes with --all, not with one run", name))
 		}

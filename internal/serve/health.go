@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -86,8 +87,11 @@ func askHealth(ctx context.Context, url string) (string, error) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "", fmt.Errorf("no answer within %s", healthPatience)
 	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return "", errors.New("nothing answers there; start a service, or name its admin address with --admin")
+	}
 	if err != nil {
-		return "", fmt.Errorf("no answer: %w; is one running, with this admin address?", errors.Unwrap(err))
+		return "", fmt.Errorf("no answer: %w", errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
 	said, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))

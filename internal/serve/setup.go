@@ -48,9 +48,9 @@ source that is reconciled. A running worker does so as well.`,
 			if err != nil {
 				return err
 			}
-			c, err := client.DialContext(cmd.Context(), options)
+			c, err := command.Dial(cmd.Context(), options)
 			if err != nil {
-				return fmt.Errorf("no Temporal answers at %s: %w; start one, or set TEMPORAL_ADDRESS", options.HostPort, err)
+				return err
 			}
 			defer c.Close()
 			if err := Setup(cmd.Context(), c, options.Namespace, retention, env.Stdout); err != nil || file == "" {

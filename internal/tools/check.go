@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,14 +20,15 @@ func checkCommand(env command.Env) *cobra.Command {
 		Long: `Find every mistake in a config file and print each as file:line, with what was
 found and what there is. Exits 0 if there is none, 1 otherwise. "serve" refuses
 to start on the same mistakes. A warning is printed as well, and counts for
-nothing: what it names may be right.
+nothing: what it names may be right. Without FILE, it is hookyard.yaml here, or
+the demo's.
 
 Of a FOLDER, the provider files in it are checked, without a config.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			file := command.DefaultConfig
-			if len(args) == 1 {
-				file = args[0]
+			file, err := command.FindConfig(strings.Join(args, ""), env)
+			if err != nil {
+				return err
 			}
 			if info, err := os.Stat(file); err == nil && info.IsDir() {
 				return checkProviders(env, file)
@@ -38,7 +40,7 @@ Of a FOLDER, the provider files in it are checked, without a config.`,
 			for _, warning := range set.Warnings {
 				fmt.Fprintf(env.Stdout, "warning: %v\n", warning)
 			}
-			_, err = fmt.Fprintf(env.Stdout, "%s: no mistakes; %d sources\n", file, len(set.Sources))
+			_, err = fmt.Fprintf(env.Stdout, "%s: no mistakes; %s\n", file, command.Count(len(set.Sources), "source"))
 			return err
 		},
 	}

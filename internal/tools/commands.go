@@ -11,5 +11,5 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(env command.Env) []*cobra.Command {
-	return []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), endpointsCommand(env), publishCommand(env), providersCommand(env), keygenCommand(env), versionCommand(env)}
+	return []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), endpointsCommand(env), publishCommand(env), providersCommand(env), keygenCommand(env)}
 }

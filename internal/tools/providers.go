@@ -2,6 +2,7 @@ package tools
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -28,7 +29,7 @@ methods its handshakes come. "providers show NAME" says everything about one,
 and "providers schema" prints the JSON Schema of a provider file.
 
 A provider that is not there is one YAML file in the folder that "providers:"
-names in the config; --config lists those, too.
+names in the config. Those are listed, too.
 
 With --json, a line is a provider: name, alias_of, docs, scheme, signature, id,
 unsigned_id, type, batches, acknowledge_within, redelivers_for, redelivers_by_hand, handshakes, send
@@ -36,13 +37,13 @@ and samples.`,
 		Example: "  hookyard providers\n  hookyard providers --json | jq -r 'select(.unsigned_id).name'",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			catalog, err := chosenCatalog(env, file)
-			if err != nil {
-				return err
+			catalog, mistakes := chosenCatalog(env, file)
+			if catalog == nil {
+				return mistakes
 			}
 			facts := listProviders(catalog)
 			if !asJSON {
-				return printProviders(env.Stdout, facts)
+				return errors.Join(printProviders(env.Stdout, facts), mistakes)
 			}
 			encoder := json.NewEncoder(env.Stdout)
 			encoder.SetEscapeHTML(false)
@@ -51,26 +52,27 @@ and samples.`,
 					return err
 				}
 			}
-			return nil
+			return mistakes
 		},
 	}
-	cmd.PersistentFlags().StringVarP(&file, "config", "c", "", "add the providers of this config's own folder")
+	cmd.PersistentFlags().StringVarP(&file, "config", "c", "", "the config file, whose own providers are among them (default hookyard.yaml if it is here, else the demo's)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per provider")
 	cmd.AddCommand(providersShowCommand(env, &file), providersSchemaCommand(env))
 	return cmd
 }
 
-// chosenCatalog is the built-in catalog with the own providers of the config
-// that is named, if one is.
-func chosenCatalog(env command.Env, file string) (*provider.Catalog, error) {
-	if file == "" {
+// chosenCatalog is the built-in catalog with the own providers of the config that
+// is named or found, if one is. Mistakes are returned beside the catalog that
+// could be made: they keep nobody from the other providers.
+func chosenCatalog(env command.Env, named string) (*provider.Catalog, error) {
+	file, err := command.FindConfig(named, env)
+	if err != nil && named == "" {
 		return env.App.Catalog()
 	}
-	set, mistakes, err := command.Examine(file, env, true)
 	if err != nil {
 		return nil, err
 	}
-	return set.Catalog, mistakes.Err()
+	return command.OwnCatalog(file, env)
 }
 
 // providerFacts are what is worth knowing of a provider. Its JSON is for

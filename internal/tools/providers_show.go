@@ -24,12 +24,15 @@ to paste into hookyard.yaml, and its file, whose comments tell the traps.`,
 		Example: "  hookyard providers show stripe",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			catalog, err := chosenCatalog(env, *file)
-			if err != nil {
-				return err
+			catalog, mistakes := chosenCatalog(env, *file)
+			if catalog == nil {
+				return mistakes
 			}
 			p, ok := catalog.Lookup(args[0])
-			if !ok {
+			switch {
+			case !ok && mistakes != nil: // it may be the one with a mistake
+				return mistakes
+			case !ok:
 				return fmt.Errorf("unknown provider %q%s", args[0], config.Suggest(args[0], catalog.Names()))
 			}
 			printProvider(env.Stdout, p, factsOf(p, catalog))

@@ -53,7 +53,7 @@ that cannot be read has the reason "bad-line". Exits 0 once all are answered.`,
 			o.atGiven = cmd.Flags().Changed("at")
 			named := o.source != "" || o.provider != ""
 			if o.source != "" && o.provider != "" || !named && !o.json {
-				return command.Usage(errors.New("give either --provider and --secret, or --source"))
+				return command.Usage(errors.New("verify: give either --source, or --provider and --secret; usage: `hookyard verify [FILE] --source SOURCE`"))
 			}
 			in, err := openInput(env, args)
 			if err != nil {
