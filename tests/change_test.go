@@ -221,8 +221,8 @@ func TestPause(t *testing.T) {
 	require.Empty(t, cmp.Diff([]string{"evt_before"}, s.payments()), "none has begun")
 	require.Regexp(t, `stripe +\S+ +20 +ada +the ledger moves`, s.run("pause"))
 	require.Contains(t, s.run("parked"), "evt_before")
-	require.NotContains(t, s.run("parked"), "evt_0", "a held run waits for nobody")
-	require.Contains(t, s.run("parked", "--held"), "stripe:evt_0")
+	require.NotContains(t, s.run("parked", "-o", "wide"), "evt_0", "a held run waits for nobody")
+	require.Contains(t, s.run("parked", "--held", "-o", "wide"), "stripe:evt_0")
 	require.Contains(t, s.details("stripe:evt_0"), "### Held: source \"stripe\" is paused")
 	require.Empty(t, cmp.Diff(map[string]int{event.PauseActivity: 1}, s.scheduled("stripe:evt_0")), "no alert")
 

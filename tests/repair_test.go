@@ -46,11 +46,11 @@ func repairByCommands(t *testing.T, s *system) {
 	s.accept("stripe", "stripe", "evt_amend", "", `{"id":"","type":"invoice.paid","data":{"object":{"id":"in_1","amount_paid":"49.00","currency":"eur"}}}`)
 	s.parked("stripe:evt_amend")
 
-	table := run("parked", "--source", "stripe")
+	table := run("parked", "--source", "stripe", "-o", "wide")
 	require.Equal(t, 6, strings.Count(table, "\n"), "a head and five runs:\n%s", table)
 	require.Contains(t, table, "SendReceipt")
 	require.Contains(t, table, "exhausted")
-	require.Equal(t, 1, strings.Count(run("parked", "--reason", "undecodable", "--json"), "\n"))
+	require.Equal(t, 1, strings.Count(run("parked", "--reason", "undecodable", "-o", "json"), "\n"))
 	require.Contains(t, run("parked", "--source", "nobody"), "No run is parked.")
 	shown := run("parked", "show", "stripe:evt_resume")
 	require.Contains(t, shown, "connection refused")

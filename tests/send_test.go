@@ -191,7 +191,7 @@ func TestSend(t *testing.T) {
 	s.publish("m6", "invoice.paid")
 	s.awaitDelivery(id+":m3", "parked")
 	s.awaitDelivery(id+":m6", "parked")
-	harness.Eventually(t, "parked lists both", func() bool { return strings.Count(s.run("parked", "--source", id), "exhausted") == 2 })
+	harness.Eventually(t, "parked lists both", func() bool { return strings.Count(s.run("parked", "--source", id, "-o", "wide"), "exhausted") == 2 })
 	require.Contains(t, s.endpoints("delivery", id+":m3"), "500", "its attempts say why")
 	require.Contains(t, s.run("parked", "show", id+":m3"), "500")
 	to.set(http.StatusOK)

@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/eventrun"
 	"github.com/hookyard/hookyard/internal/worker/parking"
@@ -18,14 +19,17 @@ import (
 func parkedCommand(env command.Env) *cobra.Command {
 	var (
 		only   filter
-		asJSON bool
+		output string
 		limit  int
 	)
 	cmd := &cobra.Command{
 		Use:   "parked",
 		Short: "List the runs that wait for a person, and show one",
-		Long: `List the runs that wait for a person, those that have waited longest first: one
-line per parked step. "parked show ID" says everything about one of them.
+		Long: `List the runs that wait for a person, those that have waited longest first. Steps
+that are parked for one cause, the same source, step, reason and error, are one
+row, with the Workflow Id of the run that has waited longest. The rows fit the
+terminal. "-o wide" has a line for each parked step, and "parked show ID" says
+everything about one run.
 
 Runs that are held because their source is paused are not among them: --held
 lists those. Where runs are held and their source is not paused, it says so.
@@ -33,14 +37,17 @@ lists those. Where runs are held and their source is not paused, it says so.
 The list may be a moment behind: a run that has just parked, or was just
 resumed, can take a second to come or to go.
 
-With --json, a line is a run: workflow_id, run_id, source, event_type,
+With "-o json", a line is a run: workflow_id, run_id, source, event_type,
 workflow_type, started, steps (the first ten, each with name, reason, error,
 attempts, since and started) and more, the number of other parked steps.`,
-		Example: "  hookyard parked --source stripe --reason exhausted --older-than 1h\n  hookyard parked --json | jq -r .workflow_id",
+		Example: "  hookyard parked --source stripe --reason exhausted --older-than 1h\n  hookyard parked -o json | jq -r .workflow_id",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 0 {
 				return command.Usage(fmt.Errorf("--limit %d: want 0, which is all, or more", limit))
+			}
+			if !slices.Contains(outputs(), output) {
+				return command.Usage(fmt.Errorf("--output %q: there is no such output%s", output, config.Suggest(output, outputs())))
 			}
 			if err := only.check(); err != nil {
 				return err
@@ -58,7 +65,7 @@ attempts, since and started) and more, the number of other parked steps.`,
 			if only.held {
 				what = "held"
 			}
-			if err := printRuns(env, runs, what, limit, asJSON); err != nil || only.held {
+			if err := printRuns(env, runs, what, limit, output); err != nil || only.held {
 				return err
 			}
 			return o.printForgotten(cmd.Context(), env.Stderr)
@@ -66,45 +73,54 @@ attempts, since and started) and more, the number of other parked steps.`,
 	}
 	filterFlags(cmd, &only)
 	cmd.Flags().BoolVar(&only.held, "held", false, "the runs that wait for the end of a pause, instead")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per run")
-	cmd.Flags().IntVar(&limit, "limit", 0, "list so many runs at most (default all)")
+	cmd.Flags().StringVarP(&output, "output", "o", outputCauses, "causes: a row for each cause; wide: a line for each parked step; json: an object for each run")
+	cmd.Flags().IntVar(&limit, "limit", 0, "list so many runs at most, or causes (default all)")
 	cmd.AddCommand(parkedShowCommand(env))
 	return cmd
 }
 
-func printRuns(env command.Env, runs []eventrun.Run, what string, limit int, asJSON bool) error {
-	total := len(runs)
-	if limit > 0 && limit < total {
-		runs = runs[:limit]
-		defer fmt.Fprintf(env.Stderr, "%d more are %s; --limit %d left them out\n", total-limit, what, limit)
+// The ways in which runs are listed.
+const (
+	outputCauses = "causes"
+	outputWide   = "wide"
+	outputJSON   = "json"
+)
+
+func outputs() []string { return []string{outputCauses, outputWide, outputJSON} }
+
+func printRuns(env command.Env, runs []eventrun.Run, what string, limit int, output string) error {
+	if output == outputCauses && len(runs) > 0 {
+		groups := grouped(runs)
+		shown := first(groups, limit)
+		if err := printGroups(env.Stdout, shown, command.Width(env), time.Now()); err != nil {
+			return err
+		}
+		if left := len(groups) - len(shown); left > 0 {
+			fmt.Fprintf(env.Stderr, "%s left out by --limit %d\n", command.Count(left, "more cause"), limit)
+		}
+		return nil
 	}
-	if asJSON {
-		return printJSON(env.Stdout, runs)
+	shown := first(runs, limit)
+	if left := len(runs) - len(shown); left > 0 {
+		defer fmt.Fprintf(env.Stderr, "%d more are %s; --limit %d left them out\n", left, what, limit)
 	}
-	if total == 0 {
+	switch {
+	case output == outputJSON:
+		return printJSON(env.Stdout, shown)
+	case len(runs) == 0:
 		_, err := fmt.Fprintf(env.Stdout, "No run is %s.\n", what)
 		return err
+	default:
+		return printWide(env.Stdout, shown, time.Now())
 	}
-	return printTable(env.Stdout, runs, time.Now())
 }
 
-func printTable(out io.Writer, runs []eventrun.Run, now time.Time) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "WORKFLOW ID\tSOURCE\tTYPE\tSTEP\tREASON\tAGE\tATTEMPTS\tLAST ERROR")
-	for _, r := range runs {
-		steps := r.Steps
-		if len(steps) == 0 {
-			steps = []parking.Step{{Name: "?", Error: "it does not say what is parked; see its page in Temporal's Web UI"}}
-		}
-		for _, s := range steps {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Source, command.PlainLine(r.EventType, 60),
-				command.PlainLine(s.Name, 60), s.Reason, age(s.Since, now), attempts(s), command.PlainLine(s.Error, 80))
-		}
-		if r.More > 0 {
-			fmt.Fprintf(table, "%s\t%s\t%s\tand %d more\t\t\t\t\n", r.ID, r.Source, command.PlainLine(r.EventType, 60), r.More)
-		}
+// first is the first so many of a list; all of it where limit is 0.
+func first[T any](all []T, limit int) []T {
+	if limit > 0 && limit < len(all) {
+		return all[:limit]
 	}
-	return table.Flush()
+	return all
 }
 
 // printJSON is for programs: fields may be added, and none is renamed.

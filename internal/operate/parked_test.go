@@ -1,9 +1,11 @@
 package operate
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/internal/command"
 	"github.com/hookyard/hookyard/internal/eventrun"
 	"github.com/hookyard/hookyard/internal/eventrun/runstest"
 	"github.com/hookyard/hookyard/internal/worker/parking"
@@ -32,7 +35,7 @@ func TestParkedList(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `HookState = "parked" AND ExecutionStatus = "Running" AND HookSource = "stripe"`, fake.Queries[0])
 	var table strings.Builder
-	require.NoError(t, printTable(&table, runs, runstest.ParkedAt.Add(26*time.Hour)))
+	require.NoError(t, printWide(&table, runs, runstest.ParkedAt.Add(26*time.Hour)))
 	require.Equal(t, `
 WORKFLOW ID  SOURCE  TYPE          STEP           REASON     AGE   ATTEMPTS  LAST ERROR
 stripe:2     stripe  invoice.paid  A              exhausted  1d0h  3         no
@@ -41,18 +44,71 @@ stripe:1     stripe  invoice.paid  B              exhausted  1d1h  3         no
 `, "\n"+table.String())
 
 	env, stdout, stderr := screen()
-	require.NoError(t, printRuns(env, runs, "parked", 1, true))
+	require.NoError(t, printRuns(env, runs, "parked", 1, outputJSON))
 	require.Equal(t, 1, strings.Count(stdout.String(), "\n"))
 	require.Contains(t, stdout.String(), `{"workflow_id":"stripe:2","run_id":"run-of-stripe:2","source":"stripe","event_type":"invoice.paid",`+
 		`"workflow_type":"stripe.invoice.paid","started":"2026-01-02T03:03:05.000000006Z","steps":[{"name":"A",`)
 	require.Equal(t, "1 more are parked; --limit 1 left them out\n", stderr.String())
 
 	stdout.Reset()
-	require.NoError(t, printRuns(env, nil, "parked", 0, false))
+	require.NoError(t, printRuns(env, nil, "parked", 0, outputCauses))
 	require.Equal(t, "No run is parked.\n", stdout.String())
 	stdout.Reset()
-	require.NoError(t, printRuns(env, nil, "parked", 0, true))
+	require.NoError(t, printRuns(env, nil, "parked", 0, outputJSON))
 	require.Empty(t, stdout.String(), "for programs, nothing is no line")
+}
+
+// TestParkedCauses has an outage of many runs on one row, which fits the terminal
+// and keeps the Workflow Id whole.
+func TestParkedCauses(t *testing.T) {
+	t.Parallel()
+	outage := func(id string, i int) eventrun.Run {
+		return eventrun.Run{ID: id, Source: "stripe", Steps: []parking.Step{{
+			Name: "RecordPayment", Reason: event.ReasonExhausted, Since: runstest.ParkedAt.Add(time.Duration(i) * time.Minute),
+			Error: fmt.Sprintf("POST /payments/pay_%d: dial tcp 10.0.0.3:5432: connection refused, try %d", i, i*7),
+		}}}
+	}
+	var runs []eventrun.Run
+	for i := range 300 {
+		runs = append(runs, outage(fmt.Sprintf("stripe:evt_1Qw8%016d", i), i))
+	}
+	other := outage("stripe:evt_other", 5)
+	other.Steps[0].Name = "SendReceipt"
+	elsewhere := outage("shop:evt_other", 6)
+	elsewhere.Source = "shop"
+	why := outage("stripe:evt_why", 7)
+	why.Steps[0].Error = "card declined"
+	runs = append(runs, other, elsewhere, why)
+
+	env, stdout, stderr := screen()
+	env.Vars = []string{"COLUMNS=80"}
+	require.NoError(t, printGroups(stdout, grouped(runs), command.Width(env), runstest.ParkedAt.Add(26*time.Hour)))
+	require.Equal(t, `
+STEPS  SOURCE  STEP           REASON     OLDEST  WORKFLOW ID OF THE OLDEST
+300    stripe  RecordPayment  exhausted  1d2h    stripe:evt_1Qw80000000000000000
+    POST /payments/pay_0: dial tcp 10.0.0.3:5432: connection refused, try 0
+1      stripe  SendReceipt    exhausted  1d1h    stripe:evt_other
+    POST /payments/pay_5: dial tcp 10.0.0.3:5432: connection refused, try 35
+1      shop    RecordPayment  exhausted  1d1h    shop:evt_other
+    POST /payments/pay_6: dial tcp 10.0.0.3:5432: connection refused, try 42
+1      stripe  RecordPayment  exhausted  1d1h    stripe:evt_why
+    card declined
+`, "\n"+stdout.String())
+
+	for _, width := range []int{30, 60, 79, 80, 120, 400} {
+		stdout.Reset()
+		require.NoError(t, printGroups(stdout, grouped(runs), width, runstest.ParkedAt))
+		require.Contains(t, stdout.String(), runs[0].ID, "it can be copied")
+		for line := range strings.Lines(stdout.String()) {
+			if line = strings.TrimRight(line, "\n"); width >= 79 {
+				require.LessOrEqual(t, utf8.RuneCountInString(line), width, line)
+			}
+		}
+	}
+	stdout.Reset()
+	require.NoError(t, printRuns(env, runs, "parked", 1, outputCauses))
+	require.Equal(t, 3, strings.Count(stdout.String(), "\n"))
+	require.Equal(t, "3 more causes left out by --limit 1\n", stderr.String())
 }
 
 func TestRepairRefuses(t *testing.T) {

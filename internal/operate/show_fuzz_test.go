@@ -82,9 +82,14 @@ func FuzzPage(f *testing.F) {
 		require.Equal(t, 1, strings.Count("\n"+shown, "\nrun  "), "a line of it is forged: %q", shown)
 
 		var table bytes.Buffer
-		require.NoError(t, printTable(&table, []eventrun.Run{run}, at))
+		require.NoError(t, printWide(&table, []eventrun.Run{run}, at))
 		requirePrintable(t, table.String())
 		require.Equal(t, 3, strings.Count(table.String(), "\n"), "a line of it is forged: %q", table.String())
+
+		table.Reset()
+		require.NoError(t, printGroups(&table, grouped([]eventrun.Run{run}), 60, at))
+		requirePrintable(t, table.String())
+		require.LessOrEqual(t, strings.Count(table.String(), "\n"), 5, "a line of it is forged: %q", table.String())
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// parkedRun is what `hookyard parked --json` says about a run.
+// parkedRun is what `hookyard parked -o json` says about a run.
 type parkedRun struct {
 	WorkflowID string       `json:"workflow_id"`
 	Steps      []parkedStep `json:"steps"`
@@ -30,7 +30,7 @@ type parkedStep struct {
 
 // parked lists the runs that wait for a person.
 func (s *system) parked(ctx context.Context) ([]parkedRun, error) {
-	out, err := s.run(ctx, "parked", "--json")
+	out, err := s.run(ctx, "parked", "-o", "json")
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (s *system) parked(ctx context.Context) ([]parkedRun, error) {
 			return runs, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("hookyard parked --json: %w", err)
+			return nil, fmt.Errorf("hookyard parked -o json: %w", err)
 		}
 		runs = append(runs, r)
 	}
