@@ -55,7 +55,7 @@ func wrongArguments(cmd *cobra.Command, got []string) error {
 }
 
 // placeholder is a word of a usage line that stands for an argument.
-var placeholder = regexp.MustCompile(`\[?[A-Z][A-Z:]*\]?`)
+var placeholder = regexp.MustCompile(`^\[?[A-Z][A-Z_:]*[]|]?`)
 
 // placeholders lists the arguments of a usage line in their order: "SOURCE" and
 // "[TYPE]" of "send SOURCE [TYPE]".

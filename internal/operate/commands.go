@@ -21,5 +21,6 @@ func Commands(env command.Env) []*cobra.Command {
 				"the config file, for its encryption and payload_store (default hookyard.yaml if it is here, else the demo's)")
 		}
 	}
+	completion(env, commands)
 	return commands
 }
