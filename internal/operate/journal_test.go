@@ -57,17 +57,17 @@ func filled(t *testing.T, aside ...string) (config string) {
 		ev := event.Event{Source: source, Provider: "github", ID: id, Type: "push", ReceivedAt: time.Now(), Headers: map[string][]string{"X-Token": {"in-a-header"}}}
 		require.NoError(t, j.Start(t.Context(), ev, ingest.Payload([]byte(`{"card":"4111"}`), true)))
 	}
-	for _, id := range aside {
-		put("b", id)
-	}
-	put("a", "waits")
 	at, err := journal.OpenTables(t.Context(), journal.Place{SQLite: filepath.Join(folder, "hookyard-journal.db")})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		found, err := at.SetAside(t.Context(), journal.Some{Limit: 100})
-		require.NoError(t, err)
-		return len(found) == len(aside)
-	}, time.Minute, time.Millisecond)
+	for i, id := range aside { // one after the other: they are numbered as they are set aside
+		put("b", id)
+		require.Eventually(t, func() bool {
+			found, err := at.SetAside(t.Context(), journal.Some{Limit: 100})
+			require.NoError(t, err)
+			return len(found) == i+1
+		}, time.Minute, time.Millisecond)
+	}
+	put("a", "waits")
 	require.NoError(t, at.Close())
 	stop()
 	running.Wait()
