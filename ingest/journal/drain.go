@@ -11,7 +11,6 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 
-	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
 	"github.com/hookyard/hookyard/internal/store"
 )
@@ -237,8 +236,7 @@ func (d *drain) trouble(ctx context.Context, err error) {
 
 // start starts one record, or sets it aside.
 func (d *drain) start(ctx context.Context, l *line, r Record) {
-	ev, err := r.Event()
-	if err != nil {
+	if err := r.Check(); err != nil {
 		d.setAside(ctx, r, asideDamaged, err)
 		return
 	}
@@ -262,13 +260,13 @@ func (d *drain) start(ctx context.Context, l *line, r Record) {
 	d.inFlight++
 	go func() {
 		began := time.Now()
-		err := d.j.begin(ctx, starter, ev, &r)
+		err := d.j.begin(ctx, starter, &r)
 		d.results <- result{record: r, line: l, took: time.Since(began), err: err}
 	}()
 }
 
 // begin starts the Workflow of a record.
-func (j *Journal) begin(ctx context.Context, starter ingest.Starter, ev event.Event, r *Record) (err error) {
+func (j *Journal) begin(ctx context.Context, starter ingest.Starter, r *Record) (err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			err = fmt.Errorf("%v\n%s", broken, debug.Stack())
@@ -278,10 +276,18 @@ func (j *Journal) begin(ctx context.Context, starter ingest.Starter, ev event.Ev
 	// known, and that of an eager one would be lost.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startWithin)
 	defer cancel()
+	ev, err := r.Event()
+	if err != nil {
+		return err
+	}
+	body, err := r.Body()
+	if err != nil {
+		return err
+	}
 	if ev.Held, err = j.o.Hold(ctx, r.Source); err != nil {
 		return err
 	}
-	return starter.Start(ctx, ev, ingest.Payload(r.Payload, r.JSON))
+	return starter.Start(ctx, ev, ingest.Payload(body, r.JSON))
 }
 
 // ended takes the result of a start.

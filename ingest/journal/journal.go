@@ -34,6 +34,9 @@ type Place struct {
 	// its write-ahead log; of PostgreSQL, the headers and payloads. Zero means no
 	// bound.
 	MaxSize int64
+	// Cipher encrypts headers and payloads; nil for none. What was stored without
+	// one stays readable.
+	Cipher Cipher
 }
 
 // Options are what a Journal needs.
@@ -130,7 +133,7 @@ const roomAround = 1 << 10
 func (j *Journal) Start(ctx context.Context, ev event.Event, payload converter.RawValue) error {
 	body := payload.Payload()
 	isJSON := string(body.GetMetadata()[converter.MetadataEncoding]) == converter.MetadataEncodingJSON
-	record, err := newRecord(ev, body.GetData(), isJSON, j.o.Now())
+	record, err := newRecord(ev, body.GetData(), isJSON, j.o.Now(), j.o.Cipher)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ func (t *Tables) asides(ctx context.Context, query string, args ...any) (found [
 			a                Aside
 			reason, text, at any // which damage may have given another type
 		)
+		a.cipher = t.cipher
 		if err := a.scan(rows, &reason, &text, &at); err != nil {
 			return nil, err
 		}
@@ -100,7 +101,7 @@ func (t *Tables) Retry(ctx context.Context, id int64, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if _, err := aside.Event(); err != nil {
+	if err := aside.Check(); err != nil {
 		return err
 	}
 	aside.AppendedAt = now.Truncate(time.Microsecond)
@@ -160,7 +161,7 @@ func (t *Tables) Verify(ctx context.Context) (records int64, damaged []Record, e
 		}
 		records, after = records+int64(len(page)), page[len(page)-1].Seq
 		for _, r := range page {
-			if _, err := r.Event(); err != nil {
+			if err := r.Check(); err != nil {
 				damaged = append(damaged, r)
 			}
 		}
@@ -239,7 +240,7 @@ func (t *Tables) recoverEach(ctx context.Context, r *Recovered, from *store.DB, 
 func (t *Tables) take(ctx context.Context, r *Recovered, records []Record) error {
 	var intact []*Record
 	for i := range records {
-		if _, err := records[i].Event(); err != nil {
+		if err := records[i].Check(); err != nil {
 			r.Damaged++
 			continue
 		}

@@ -27,6 +27,7 @@ type Tables struct {
 	insert map[int]*sql.Stmt // of SQLite, by the number of rows
 	file   string            // of SQLite
 	opened os.FileInfo       // of that file
+	cipher Cipher
 }
 
 // pageSize is SQLite's, in bytes.
@@ -56,7 +57,7 @@ func OpenTables(ctx context.Context, at Place) (*Tables, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	t := &Tables{db: db, read: db, file: at.SQLite, insert: map[int]*sql.Stmt{}}
+	t := &Tables{db: db, read: db, file: at.SQLite, cipher: at.Cipher, insert: map[int]*sql.Stmt{}}
 	if err := db.Migrate(ctx, store.Part{Name: "journal", Migrations: files}); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -339,7 +340,7 @@ func (t *Tables) records(ctx context.Context, query string, args ...any) (found 
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var r Record
+		r := Record{cipher: t.cipher}
 		if err := r.scan(rows); err != nil {
 			return nil, err
 		}

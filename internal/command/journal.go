@@ -6,6 +6,7 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/ingest/journal"
+	"github.com/hookyard/hookyard/internal/payload"
 )
 
 // journalFile is the journal's file, in the folder of the store's.
@@ -27,7 +28,17 @@ func FindJournal(named string, env Env) (journal.Place, error) {
 		return journal.Place{}, err
 	}
 	at, bounds, err := config.LoadJournal(path, config.Options{LookupEnv: env.LookupEnv})
-	return JournalPlace(at, bounds), missing(path, err)
+	if err != nil {
+		return journal.Place{}, missing(path, err)
+	}
+	payloads, err := config.LoadPayloads(path, config.Options{LookupEnv: env.LookupEnv})
+	if err != nil {
+		return journal.Place{}, missing(path, err)
+	}
+	keys, err := EncryptionKeys(payloads.Encryption)
+	place := JournalPlace(at, bounds)
+	place.Cipher = payload.NewCodec(keys)
+	return place, err
 }
 
 // Journals reports whether a source has a journal.

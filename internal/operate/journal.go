@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest/journal"
 	"github.com/hookyard/hookyard/internal/command"
 )
@@ -207,7 +206,7 @@ func printRecords(out io.Writer, found []journal.Aside, asJSON, heading bool, no
 		fmt.Fprintln(table, "ID\tSOURCE\tTYPE\tWORKFLOW ID\tAGE\tREASON\tERROR")
 	}
 	for _, a := range found {
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Seq, command.PlainLine(a.Source, 60), command.OrDash(command.PlainLine(typeOf(a.Header), 60)),
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Seq, command.PlainLine(a.Source, 60), command.OrDash(command.PlainLine(typeOf(a.Record), 60)),
 			command.PlainLine(a.WorkflowID, 220), age(a.AppendedAt, now), command.OrDash(command.PlainLine(a.Reason, 20)), command.OrDash(command.PlainLine(a.Error, 120)))
 	}
 	return table.Flush()
@@ -227,7 +226,7 @@ func printRecordsJSON(out io.Writer, found []journal.Aside) error {
 			Reason     string     `json:"reason,omitempty"`
 			Error      string     `json:"error,omitempty"`
 			SetAsideAt *time.Time `json:"set_aside_at,omitempty"`
-		}{ID: a.Seq, Source: a.Source, WorkflowID: a.WorkflowID, EventType: typeOf(a.Header), AppendedAt: a.AppendedAt, Reason: a.Reason, Error: a.Error}
+		}{ID: a.Seq, Source: a.Source, WorkflowID: a.WorkflowID, EventType: typeOf(a.Record), AppendedAt: a.AppendedAt, Reason: a.Reason, Error: a.Error}
 		if !a.SetAsideAt.IsZero() {
 			line.SetAsideAt = &a.SetAsideAt
 		}
@@ -239,10 +238,7 @@ func printRecordsJSON(out io.Writer, found []journal.Aside) error {
 }
 
 // typeOf returns the event type of a record's header, "" for one that is damaged.
-func typeOf(header []byte) string {
-	var ev event.Event
-	if json.Unmarshal(header, &ev) != nil {
-		return ""
-	}
+func typeOf(r journal.Record) string {
+	ev, _ := r.Event()
 	return ev.Type
 }

@@ -22,8 +22,7 @@ func journalShowCommand(env command.Env, file *string) *cobra.Command {
 how to go on. The id is <source>:<event id>, as "hookyard journal list" prints
 it.
 
-Neither the payload nor the headers are printed: the journal has them in clear,
-also where encryption is on. --payload prints the payload.`,
+Neither the payload nor the headers are printed. --payload prints the payload.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withJournal(cmd.Context(), env, *file, func(t *journal.Tables) error {
@@ -38,8 +37,7 @@ also where encryption is on. --payload prints the payload.`,
 					return fmt.Errorf("the journal has no event %q: it was started, or it never came; `hookyard parked show %s` says what became of its run", args[0], args[0])
 				}
 				if payloadOnly {
-					_, err := env.Stdout.Write(found[0].Payload)
-					return err
+					return printBody(env.Stdout, found[0].Record)
 				}
 				for i, a := range found {
 					if i > 0 {
@@ -57,6 +55,15 @@ also where encryption is on. --payload prints the payload.`,
 	return cmd
 }
 
+func printBody(out io.Writer, r journal.Record) error {
+	body, err := r.Body()
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(body)
+	return err
+}
+
 func showRecord(a journal.Aside, now time.Time) string {
 	var b strings.Builder
 	line := func(what, value string) { fmt.Fprintf(&b, "%-12s %s\n", what, command.PlainLine(value, 400)) }
@@ -67,10 +74,10 @@ func showRecord(a journal.Aside, now time.Time) string {
 		line("state", "set aside: "+a.Reason+", for "+age(a.SetAsideAt, now))
 	}
 	line("source", a.Source)
-	line("event type", command.OrDash(typeOf(a.Header)))
+	line("event type", command.OrDash(typeOf(a.Record)))
 	line("appended", a.AppendedAt.UTC().Format(time.DateTime)+" UTC, "+age(a.AppendedAt, now)+" ago")
 	line("payload", fmt.Sprintf("%d bytes", len(a.Payload)))
-	_, err := a.Event()
+	err := a.Check()
 	if damaged := errors.Is(err, journal.ErrDamaged); damaged {
 		line("checksum", "wrong: the bytes are not those that were stored")
 	} else {

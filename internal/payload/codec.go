@@ -58,6 +58,30 @@ func (c *Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 	return each(payloads, c.seal)
 }
 
+// Seal encrypts bytes as Encode does a payload. Where the Codec does not encrypt
+// it returns them as they are.
+func (c *Codec) Seal(plain []byte) ([]byte, error) {
+	if !c.On() {
+		return plain, nil
+	}
+	sealed, err := c.seal(&commonpb.Payload{Data: plain})
+	if err != nil {
+		return nil, err
+	}
+	return proto.Marshal(sealed)
+}
+
+// Open returns what Seal has encrypted. The error wraps ErrUnknownKey where a key
+// is missing.
+func (c *Codec) Open(sealed []byte) ([]byte, error) {
+	p := &commonpb.Payload{}
+	if err := proto.Unmarshal(sealed, p); err != nil || !IsEncrypted(p) {
+		return nil, errors.New("these bytes are not encrypted as they should be")
+	}
+	opened, err := c.open(p)
+	return opened.GetData(), err
+}
+
 // Decode implements converter.PayloadCodec. Payloads that are not encrypted stay
 // as they are. The error wraps ErrUnknownKey where a key is missing.
 func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {

@@ -24,6 +24,7 @@ func (s *Service) newJournal(ctx context.Context, c client.Client, starter *inge
 	hold func(ctx context.Context, source string) (bool, error),
 ) (*journal.Journal, error) {
 	place := command.JournalPlace(s.Started.Store, s.Started.Journal)
+	place.Cipher = s.Payloads.Codec
 	if !command.Journals(s.Started.Config) && !leftBehind(ctx, place) {
 		return nil, nil //nolint:nilnil // no journal, and nothing wrong
 	}
