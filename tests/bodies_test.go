@@ -125,8 +125,8 @@ func largeSources(service, bucket string) string {
 	return fmt.Sprintf(`
 payload_store: {url: %q, over: 64KiB}
 sources:
-  acme: {provider: standard-webhooks, secrets: [env:SECRET], max_body: 32MiB, forward: {url: %q}}
-  whatsapp: {provider: whatsapp, secrets: [env:SECRET], max_body: 4MiB, unhandled: complete}
+  acme: {provider: standard-webhooks, secrets: [env:SECRET], max_body: 32MiB, routes: [{type: "*", forward: {url: %q}}]}
+  whatsapp: {provider: whatsapp, secrets: [env:SECRET], max_body: 4MiB, routes: [{type: "*", keep: true}]}
 `, bucket, service)
 }
 
