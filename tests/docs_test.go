@@ -29,7 +29,7 @@ func blocks(t *testing.T, file, language string) []string {
 // TestDocumentedConfigs checks each config that the docs show.
 func TestDocumentedConfigs(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"README.md", "docs/config.md", "docs/design.md"} {
+	for _, file := range []string{"README.md", "docs/config.md", "docs/design.md", "docs/any-sdk.md"} {
 		for i, text := range blocks(t, file, "yaml") {
 			dir := t.TempDir()
 			config := filepath.Join(dir, "hookyard.yaml")
