@@ -240,6 +240,9 @@ type Source struct {
 	// ReplayGuard makes the body's hash the id of an event whose own id is
 	// not signed; it is `replay_guard: body`.
 	ReplayGuard bool
+	// HashIDs is the key with which ids of events are hashed, where they are
+	// personal; zero to keep them. Another key makes redeliveries new events.
+	HashIDs Secret
 	// Journal has the source's events acknowledged from disk, and started at a
 	// rate that Temporal stands.
 	Journal bool

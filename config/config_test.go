@@ -88,7 +88,7 @@ sources:
 	require.EqualError(t, mistakes.Err(), strings.TrimSpace(`
 hookyard.yaml:1: one
 hookyard.yaml:4: source "stripe": unknown provider "stirpe"; did you mean "stripe"?
-hookyard.yaml:5: source "stripe": unknown key "colour"; known: provider, secrets, options, split, replay_guard, journal, routes, retry, drop_headers, allow, rate, max_body, tolerance, expect_every, alert_refused, reconcile, signature, secret, event, retries
+hookyard.yaml:5: source "stripe": unknown key "colour"; known: provider, secrets, options, split, replay_guard, hash_ids, journal, routes, retry, drop_headers, allow, rate, max_body, tolerance, expect_every, alert_refused, reconcile, signature, secret, event, retries
 hookyard.yaml:6: four
 hookyard.yaml:9: six
 hookyard.yaml:9: five

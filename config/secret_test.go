@@ -113,7 +113,7 @@ app: {ledger: {postgres: env:A}, mail: {smtp: env:A, from: a@example.com}, build
 	require.NoError(t, err)
 	got := jsonOf(t, c)
 	require.NotContains(t, got, value)
-	require.Equal(t, 11, strings.Count(got, "<secret>"), got)
+	require.Equal(t, 13, strings.Count(got, "<secret>"), got)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		require.NotContains(t, fmt.Sprintf(verb, c), value)
 		require.NotContains(t, fmt.Sprintf(verb, *c), value)

@@ -302,6 +302,7 @@ func (d *decoder) source(v value) Source {
 		{"options", d.options(&s.Options)},
 		{"split", d.split(&s.Whole)},
 		{"replay_guard", d.replayGuard(&s.ReplayGuard)},
+		{"hash_ids", d.secret(&s.HashIDs)},
 		{"journal", d.bool(&s.Journal)},
 		{"routes", d.routes(&s.Routes)},
 		{"retry", d.retryOf(s.Name)},

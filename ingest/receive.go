@@ -150,7 +150,7 @@ const maxAtOnce = 16
 func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Delivery, identities []provider.Identity, rec *record) (outcome, error) {
 	common := source.event(d)
 	if len(identities) == 1 {
-		ev := identified(common, identities[0], len(d.Body))
+		ev := source.identified(common, identities[0], len(d.Body))
 		rec.event(ev)
 		return s.startOne(ctx, source, ev, identities[0], false)
 	}
@@ -162,7 +162,7 @@ func (s *Server) startAll(ctx context.Context, source *Source, d *provider.Deliv
 				outcomes[i], errs[i] = failed, refuse(internal, fmt.Errorf("%v\n%s", broken, debug.Stack()))
 			}
 		}()
-		outcomes[i], errs[i] = s.startOne(ctx, source, identified(common, identities[i], len(d.Body)), identities[i], patient)
+		outcomes[i], errs[i] = s.startOne(ctx, source, source.identified(common, identities[i], len(d.Body)), identities[i], patient)
 	}
 	// Where the first one is turned away, so is the delivery. The others are not,
 	// as it would have to come again whole.

@@ -1,6 +1,9 @@
 package ingest
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"io/fs"
 	"maps"
 	"math"
@@ -23,7 +26,8 @@ type Source struct {
 	Provider *provider.Receiver
 
 	name    string
-	journal bool // its events go to the journal
+	idKey   []byte // hashes the ids of its events; empty to keep them
+	journal bool   // its events go to the journal
 	routes  []route
 	local   []string       // Activities, see event.Event.Local
 	allow   []netip.Prefix // empty for everybody
@@ -103,6 +107,9 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 		}
 		options[name] = o.Reveal()
 	}
+	if !declared.HashIDs.IsZero() && declared.HashIDs.Reveal() == "" {
+		return nil, nil // as above
+	}
 	if mistakes := checkSource(cfg, p, declared, options); len(mistakes) > 0 {
 		return nil, mistakes
 	}
@@ -124,6 +131,7 @@ func bind(cfg *config.Config, catalog *provider.Catalog, declared config.Source)
 	return &Source{
 		Provider:  receiver,
 		name:      declared.Name,
+		idKey:     []byte(declared.HashIDs.Reveal()),
 		journal:   declared.Journal,
 		routes:    routes,
 		local:     cfg.RetriesOf(declared).Local(),
@@ -192,8 +200,16 @@ func (s *Source) event(d *provider.Delivery) event.Event {
 
 // identified returns the Event of one of the delivery's events. size is the
 // length of the delivery's body.
-func identified(ev event.Event, identity provider.Identity, size int) event.Event {
+//
+// Where ids are personal it has a keyed digest in place of the id, which nobody
+// can try ids out against who does not have the key.
+func (s *Source) identified(ev event.Event, identity provider.Identity, size int) event.Event {
 	ev.ID, ev.Type = identity.ID, identity.Type
+	if len(s.idKey) > 0 {
+		digest := hmac.New(sha256.New, s.idKey)
+		digest.Write([]byte(identity.ID))
+		ev.ID = "hashed-" + hex.EncodeToString(digest.Sum(nil))
+	}
 	if identity.JSON && len(identity.Payload) < size {
 		ev.ContentType = "application/json" // an item of a batch, which may have come in a form
 	}

@@ -25,7 +25,7 @@ func Unsigned(name string, r *provider.Receiver, d *provider.Delivery) ([]Starte
 	common := source.event(d)
 	var all []Started
 	for _, identity := range identities {
-		all = append(all, Started{identified(common, identity, len(d.Body)), Payload(identity.Payload, identity.JSON)})
+		all = append(all, Started{source.identified(common, identity, len(d.Body)), Payload(identity.Payload, identity.JSON)})
 	}
 	return all, nil
 }

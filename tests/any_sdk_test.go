@@ -68,7 +68,7 @@ func buildTypeScript(t *testing.T) string {
 	for _, args := range [][]string{
 		{"ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"}, {"exec", "--", "tsc"},
 	} {
-		cmd := exec.CommandContext(t.Context(), npm, args...) //nolint:gosec // npm
+		cmd := exec.CommandContext(t.Context(), npm, args...)
 		cmd.Dir = folder
 		said, err := cmd.CombinedOutput()
 		require.NoError(t, err, "npm %v: %s", args, said)

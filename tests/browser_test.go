@@ -51,8 +51,8 @@ func TestRepairInBrowser(t *testing.T) {
 	b.see("[data-testid=workflow-id-heading]", "stripe:evt_1")
 	b.see("[data-testid=execution-status]", "Running")
 	b.click("#user-metadata-tab", "User Metadata")
-	b.read("#user-metadata-current-details", "Parked at SendReceipt: exhausted")
-	b.read("#user-metadata-current-details", "connection refused")
+	b.read("Parked at SendReceipt: exhausted")
+	b.read("connection refused")
 	b.picture("parked-run", chromedp.CaptureScreenshot())
 
 	taken := peers.NewMailServerAt(t, s.smtp, nil)
@@ -67,7 +67,7 @@ func TestRepairInBrowser(t *testing.T) {
 	b.click("dialog[open] [data-testid=confirm-modal-button]", "Submit")
 	b.see("[data-testid=execution-status]", "Completed")
 	require.NoError(t, b.do(chromedp.KeyEvent("r")), "for freshness, as the page says")
-	b.read("#user-metadata-current-details", "resume by somebody who gave no name")
+	b.read("resume by somebody who gave no name")
 	require.Len(t, taken.Mails(), 1)
 
 	b.open(list)
@@ -88,6 +88,28 @@ func TestRepairInBrowser(t *testing.T) {
 	require.Empty(t, cmp.Diff([]string{"evt_1", "evt_2"}, s.payments()))
 	harness.Eventually(t, "the parked view is empty", func() bool { return s.count(parkedView) == 0 })
 	require.Equal(t, "duplicate", s.deliver("stripe", "evt_2", "", invoicePaid).status)
+}
+
+// TestEncryptedRunInBrowser reads an encrypted run in the Web UI, which asks the
+// codec server, from the browser.
+func TestEncryptedRunInBrowser(t *testing.T) {
+	t.Parallel()
+	b, address := startBrowser(t), harness.TestAddress(t)
+	s := startSystem(t, harness.StartTemporal(t, harness.DevServer{
+		Program: programs.DevServer, UI: true, Args: []string{"--ui-codec-endpoint", "http://" + address},
+	}), mailedSource+encryption)
+	s.accept("stripe", "stripe", "evt_1", "", invoicePaid)
+	s.parked("stripe:evt_1")
+	require.NotContains(t, readable(s.histories([]string{"stripe:evt_1"})["stripe:evt_1"][0]), "ada@example.com", "Temporal does not have it")
+
+	harness.Run(t, s.vars(), programs.Hookyard, "codec", "--config", s.config(), "--listen", address, "--origin", "http://"+s.temporal.UI)
+	harness.Eventually(t, "the codec server listens", func() bool { return harness.Reachable(t.Context(), address) })
+	b.open("http://" + s.temporal.UI + "/namespaces/default/workflows/stripe:evt_1")
+	b.see("[data-testid=workflow-id-heading]", "stripe:evt_1")
+	find[any](b, shown, "body", "ada@example.com")
+	b.click("#user-metadata-tab", "User Metadata")
+	b.read("Parked at SendReceipt: exhausted")
+	b.read("connection refused")
 }
 
 // beforeStep returns the event to reset a run to so that the step runs again:
@@ -178,10 +200,11 @@ func (b *browser) click(selector, text string) {
 	require.NoError(b.t, b.do(chromedp.MouseClickXY(at.X, at.Y)))
 }
 
-// read waits for a text in a frame: the Web UI renders Markdown in one.
-func (b *browser) read(frame, text string) {
+// read waits for a text in the current details: the Web UI renders their Markdown in
+// a frame.
+func (b *browser) read(text string) {
 	b.t.Helper()
-	find[any](b, framed, frame, text)
+	find[any](b, framed, "#user-metadata-current-details", text)
 }
 
 // find waits until a function of the page returns something. It asks again
@@ -232,6 +255,8 @@ const (
 		const body = document.querySelector(frame)?.contentDocument?.body;
 		return body?.innerText.includes(text) ? true : null;
 	}`
+
+	shown = `(selector, text) => document.querySelector(selector)?.innerText.includes(text) ? true : null`
 
 	// Menus and dialogs move into place. What moves for ever is an icon.
 	still = `() => document.getAnimations().every(a =>

@@ -39,8 +39,12 @@ func OpenPayloads(ctx context.Context, cfg config.Payloads) (*Payloads, error) {
 	return p, nil
 }
 
-// Wire has a client of Temporal send and receive payloads this way.
+// Wire has a client of Temporal send and receive payloads this way, and keeps what
+// is private out of its log.
 func (p *Payloads) Wire(options *client.Options) error {
+	if options.Logger != nil {
+		options.Logger = privateLog{Logger: options.Logger, codec: p.Codec}
+	}
 	return payload.Wire(options, p.Codec, p.Store)
 }
 

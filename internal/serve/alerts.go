@@ -25,7 +25,7 @@ func alertConfig(cfg *config.Config, namespace string) (*alert.Config, error) {
 		Channels:      channels,
 		DigestEvery:   cfg.Alerts.DigestEvery,
 		EscalateAfter: cfg.Alerts.EscalateAfter,
-		Links:         alert.Links{WebUI: cfg.Alerts.WebUI, Namespace: namespace},
+		Links:         alert.Links{WebUI: cfg.Alerts.WebUI, Namespace: namespace, Private: len(cfg.Encryption.Keys) > 0},
 	}, nil
 }
 

@@ -308,7 +308,7 @@ func TestChannelsKeepTheirSecret(t *testing.T) {
 		require.ErrorContains(t, err, tt.says)
 		var log strings.Builder
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "err", err, "channel", c)
-		for _, text := range []string{err.Error(), log.String(), fmt.Sprintf("%v %+v %#v %s", c, []any{c}, c, alert.Config{Channels: []*alert.Channel{c}})} {
+		for _, text := range []string{err.Error(), log.String(), fmt.Sprintf("%v %+v %#v %v", c, []any{c}, c, alert.Config{Channels: []*alert.Channel{c}})} {
 			require.NotContains(t, strings.ToLower(text), strings.ToLower(hidden), "%s", tt.url)
 			require.NotContains(t, text, "snake_case")
 		}

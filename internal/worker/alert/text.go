@@ -58,6 +58,8 @@ type Links struct {
 	// Workflow Ids alone.
 	WebUI     string
 	Namespace string
+	// Private leaves out what the error of a step says: it may quote the payload.
+	Private bool
 }
 
 // run links to one run.
@@ -92,7 +94,11 @@ func (a Notice) message(links Links) Message {
 		}
 		m.Title = fmt.Sprintf("%s: %s is parked at %s (%s)", a.Source, orElse(r.EventType, "an event"), r.Step, r.Reason)
 		m.Link = links.run(r.WorkflowID, r.RunID)
-		m.Text = lines(failure.Printable(r.Error, 400), "Run: "+orElse(m.Link, r.WorkflowID), list, resume)
+		text := failure.Printable(r.Error, 400)
+		if links.Private {
+			text = "What the error says is private: hookyard parked show " + r.WorkflowID
+		}
+		m.Text = lines(text, "Run: "+orElse(m.Link, r.WorkflowID), list, resume)
 	case Cleared:
 		m.Title = a.Source + ": nothing is parked any more"
 		m.Over = true
