@@ -76,7 +76,7 @@ func isLoopback(host string) bool {
 // Listed returns the Event of a delivery that was found in a list of the
 // provider's API, and whether the source wants it.
 func (s *Source) Listed(d *provider.Delivery, identity provider.Identity) (ev event.Event, wanted bool) {
-	ev = identified(s.event(d), identity, len(d.Body))
+	ev = s.identified(s.event(d), identity, len(d.Body))
 	ev.Via = event.ViaReconcile
 	if s.reconcile.API.Redelivers() {
 		return ev, s.mayWant(ev.Type)
