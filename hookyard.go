@@ -114,6 +114,16 @@ func On[T any](pattern string, fn func(ctx workflow.Context, ev event.Event, pay
 	return worker.On(pattern, fn, activities...)
 }
 
+// Receive waits in a Workflow for a Signal of that name, which a route with
+// `signal:` delivers, and returns the Event and its payload. The payload is
+// decoded as On decodes one; one that does not fit T is an error. Each event is
+// delivered once. If ctx is canceled before a Signal comes, the error is
+// ctx.Err(). A Workflow that does other work meanwhile selects on
+// workflow.GetSignalChannel, whose Signals are an event.Received.
+func Receive[T any](ctx workflow.Context, name string) (event.Event, T, error) {
+	return worker.Receive[T](ctx, name)
+}
+
 // program is the App as the commands take it.
 func (a App) program() command.App {
 	p := command.App{

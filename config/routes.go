@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hookyard/hookyard/event"
 )
@@ -37,7 +38,12 @@ type Route struct {
 	Weight float64
 	// Forward is where the event is sent on to; nil for other actions.
 	Forward *Forward
+	// Waiting is what waits for the event; nil for other actions.
+	Waiting *event.Waiting
 }
+
+// defaultWait is how long an event tries to reach what waits for it.
+const defaultWait = 24 * time.Hour
 
 // routes reads a source's routes and finds those that no event reaches.
 func (d *decoder) routes(to *[]Route) func(value) {
@@ -91,6 +97,9 @@ func (d *decoder) route(v value) (Route, bool) {
 		{"priority", d.priority(&r.Priority)},
 		{"fairness", d.fairness(&r)},
 		{"forward", d.forward(&r.Forward)},
+		{"signal", d.signal(&r.Waiting)},
+		{"update", d.update(&r.Waiting)},
+		{"complete", d.complete(&r.Waiting)},
 		{"ignore", d.only(&ignore)},
 		{"keep", d.only(&keep)},
 	})
@@ -106,6 +115,9 @@ func (d *decoder) route(v value) (Route, bool) {
 		{"ignore", event.ActionWorkflow},
 		{"keep", event.ActionKeep},
 		{"forward", event.ActionForward},
+		{"signal", event.ActionSignal},
+		{"update", event.ActionUpdate},
+		{"complete", event.ActionComplete},
 		{"workflow", event.ActionWorkflow},
 	} {
 		if _, ok := has[a.key]; ok {
@@ -126,6 +138,65 @@ func (d *decoder) route(v value) (Route, bool) {
 		r.Name = nameOf(r)
 	}
 	return r, r.Type != ""
+}
+
+// waiting reads what waits for an event. The keys in needs must be there.
+func (d *decoder) waiting(to **event.Waiting, needs []string, fields func(*event.Waiting) []field) func(value) {
+	return func(v value) {
+		w := event.Waiting{Wait: defaultWait}
+		has := d.fields(v, append([]field{
+			{"workflow", d.template(&w.Workflow, "a Workflow Id such as order-{json:data.order}")},
+			{"wait", d.duration(&w.Wait)},
+		}, fields(&w)...))
+		if has == nil {
+			return
+		}
+		for _, key := range needs {
+			if _, ok := has[key]; !ok {
+				d.mistake(v, "has no %s; add %s:", key, key)
+			}
+		}
+		*to = &w
+	}
+}
+
+func (d *decoder) signal(to **event.Waiting) func(value) {
+	return d.waiting(to, []string{"workflow", "name"}, func(w *event.Waiting) []field {
+		return []field{
+			{"name", d.string(&w.Name, "the name of a Signal")},
+			{"start", func(v value) {
+				has := d.fields(v, []field{
+					{"workflow", d.string(&w.Start, "the name of a Workflow Type")},
+					{"task_queue", d.taskQueue(&w.TaskQueue)},
+				})
+				if _, ok := has["workflow"]; has != nil && !ok {
+					d.mistake(v, "has no workflow; add workflow: with the name of a Workflow Type")
+				}
+			}},
+		}
+	})
+}
+
+func (d *decoder) update(to **event.Waiting) func(value) {
+	return d.waiting(to, []string{"workflow", "name"}, func(w *event.Waiting) []field {
+		return []field{{"name", d.string(&w.Name, "the name of an Update")}}
+	})
+}
+
+func (d *decoder) complete(to **event.Waiting) func(value) {
+	return d.waiting(to, []string{"workflow", "activity"}, func(w *event.Waiting) []field {
+		return []field{
+			{"activity", d.template(&w.Activity, "an Activity Id such as {json:run.id}")},
+			{"result", d.checked(&w.Result, "a place such as json:data.object", func(text string) error {
+				_, err := event.ParseLookup(text)
+				return err
+			})},
+			{"fails_if", d.checked(&w.FailsIf, "a condition such as json:conclusion!=success", func(text string) error {
+				_, err := event.ParseCondition(text)
+				return err
+			})},
+		}
+	})
 }
 
 // nameOf says what a route fits.
@@ -170,12 +241,20 @@ func (d *decoder) where(to *[]string) func(value) {
 
 // template reads a text with lookups in braces, or one lookup.
 func (d *decoder) template(to *string, want string) func(value) {
+	return d.checked(to, want, func(text string) error {
+		_, err := event.ParseTemplate(text)
+		return err
+	})
+}
+
+// checked reads a text that check finds nothing wrong with.
+func (d *decoder) checked(to *string, want string, check func(text string) error) func(value) {
 	return func(v value) {
 		text, ok := d.text(v, want)
 		if !ok {
 			return
 		}
-		if _, err := event.ParseTemplate(text); err != nil {
+		if err := check(text); err != nil {
 			d.mistake(v, "want %s: %v", want, err)
 			return
 		}

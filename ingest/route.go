@@ -92,6 +92,7 @@ func (r route) fits(ev event.Event, subject *event.Subject) (against string, dou
 func (r route) decide(to *event.Route, subject *event.Subject) {
 	says := r.says
 	to.Name, to.Action, to.Workflow, to.TaskQueue, to.Priority = says.Name, says.Action, says.Workflow, says.TaskQueue, says.Priority
+	to.Waiting = says.Waiting
 	to.FairnessWeight = float32(says.Weight)
 	if says.Fairness == "" {
 		return

@@ -40,7 +40,7 @@ func rules() []rule {
 	product := []string{
 		"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/command", "internal/eventrun", "internal/payload", "internal/reconcile", "internal/reconcile/sweep", "internal/store", "internal/telemetry",
 		"internal/send/api", "internal/send/attempt", "internal/send/delivery", "internal/send/egress", "internal/send/endpoint", "internal/send/sign",
-		"internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/parking", "send",
+		"internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/parking", "internal/worker/waiting", "send",
 	}
 	const putApart = "serve, operate, dev and tools are for different people; what two of them need belongs to the package it is about"
 	testing := slices.Concat(product, []string{
@@ -68,7 +68,7 @@ func rules() []rule {
 			why:    "how a provider signs is a fact about the provider, whatever this program makes of its events",
 		}, {
 			folder: "internal/worker",
-			ours:   []string{"event", "internal/worker/alert", "internal/worker/failure", "internal/worker/forward", "internal/worker/parking"},
+			ours:   []string{"event", "internal/worker/alert", "internal/worker/failure", "internal/worker/forward", "internal/worker/parking", "internal/worker/waiting"},
 			why:    "what a Workflow needs of the config or the edge comes in its Event or from an Activity, so that a replay cannot differ",
 			never:  impure, neverWhy: putElsewhere,
 		}, {
@@ -79,6 +79,10 @@ func rules() []rule {
 		}, {
 			folder: "internal/worker/failure",
 			why:    "it makes errors, of whatever Activity",
+		}, {
+			folder: "internal/worker/waiting",
+			ours:   []string{"event", "internal/worker/failure"},
+			why:    "an Activity knows its outside system and the event, not who calls it",
 		}, {
 			folder: "internal/worker/forward",
 			ours:   []string{"event", "internal/worker/failure"},
@@ -131,7 +135,7 @@ func rules() []rule {
 			why:    "it stands in for Temporal where commands are tested",
 		}, {
 			folder: "internal/command",
-			ours:   []string{"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/payload", "internal/reconcile/sweep", "internal/send/egress", "internal/store", "internal/worker", "internal/worker/alert", "internal/worker/forward"},
+			ours:   []string{"config", "event", "ingest", "ingest/journal", "ingest/provider", "internal/payload", "internal/reconcile/sweep", "internal/send/egress", "internal/store", "internal/worker", "internal/worker/alert", "internal/worker/forward", "internal/worker/waiting"},
 			why:    "every command stands on it, so it knows none of them",
 		}, {
 			folder: "internal/serve",

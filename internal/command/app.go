@@ -80,7 +80,7 @@ func (a App) activities() []any {
 // ActivityNames lists the Activities that the config may name under retry: the
 // team's, and those of Hookyard's own that a policy applies to.
 func (a App) ActivityNames() []string {
-	names := []string{worker.ForwardActivity}
+	names := worker.RouteActivities()
 	for _, activity := range a.activities() {
 		names = append(names, methodsOf(activity)...)
 	}

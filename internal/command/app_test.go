@@ -44,7 +44,7 @@ func TestActivityNames(t *testing.T) {
 	t.Parallel()
 	app := App{Workflows: []worker.Handler{on("a.x", &Shop{}, Notify), on("a.y", (*Shop)(nil), &Clock{})}}
 	require.NoError(t, app.Check())
-	require.Empty(t, cmp.Diff([]string{"ForwardEvent", "Notify", "Refund", "Tick"}, app.ActivityNames()))
+	require.Empty(t, cmp.Diff([]string{"CompleteActivity", "ForwardEvent", "Notify", "Refund", "SignalWorkflow", "Tick", "UpdateWorkflow"}, app.ActivityNames()))
 	require.NotContains(t, app.ActivityNames(), "SendAlert", "a policy for it would change nothing")
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/ingest"
+	"github.com/hookyard/hookyard/internal/worker/waiting"
 )
 
 // The address that a profile without one means, as with Temporal's own tools.
@@ -77,7 +78,7 @@ func ClientOptions(env Env, logger *slog.Logger) (client.Options, error) {
 	options.PayloadLimits.PayloadSizeWarning = 2 << 20
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions,
 		grpc.WithConnectParams(reconnect),
-		grpc.WithChainUnaryInterceptor(pollWhenReady, ingest.RecordCause))
+		grpc.WithChainUnaryInterceptor(pollWhenReady, ingest.RecordCause, waiting.Once))
 	return options, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/hookyard/hookyard/internal/worker/alert"
 	"github.com/hookyard/hookyard/internal/worker/forward"
 	"github.com/hookyard/hookyard/internal/worker/parking"
+	"github.com/hookyard/hookyard/internal/worker/waiting"
 )
 
 // liveWorker runs Workflows and Activities, by a config that may change
@@ -40,6 +41,7 @@ type liveWorker struct {
 	policies worker.Policies
 	forward  forward.Activities
 	alerts   alert.Activities
+	waiting  waiting.Activities
 }
 
 func newLiveWorker(c client.Client, s *Service, activities []any) *liveWorker {
@@ -47,6 +49,7 @@ func newLiveWorker(c client.Client, s *Service, activities []any) *liveWorker {
 		client: c, namespace: s.Temporal.Namespace, cfg: s.Started.Config, app: s.App, activities: activities, tasks: s.tasks, payloads: s.Payloads, logger: s.Logger, sending: s.sending,
 		forward: forward.Activities{HTTP: &http.Client{}}, // attempts are bounded by their Activity's timeout
 		alerts:  alert.Activities{Client: c, TaskQueue: s.Started.Temporal.TaskQueue},
+		waiting: waiting.Activities{Client: c, Namespace: s.Temporal.Namespace},
 	}
 }
 
@@ -79,6 +82,7 @@ func (w *liveWorker) register(to sdkworker.Worker) {
 	}
 	to.RegisterActivity(&w.forward)
 	to.RegisterActivity(&w.alerts)
+	to.RegisterActivity(&w.waiting)
 	to.RegisterActivity(&worker.Pauses{Client: w.client})
 	w.reconcile.register(to)
 	if w.sending != nil {

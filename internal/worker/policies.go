@@ -81,9 +81,12 @@ func (o *withPolicy) ExecuteActivity(ctx workflow.Context, activityType string, 
 	policy := o.policies.inUse.Load().of(ev.Source, activityType)
 	options := workflow.GetActivityOptions(ctx)
 	if options.RetryPolicy == nil {
+		if options.ScheduleToCloseTimeout > 0 {
+			policy.Retry.MaximumAttempts = 0 // the time that the step has in all bounds it
+		}
 		options.RetryPolicy = &policy.Retry
 	}
-	if options.StartToCloseTimeout == 0 && options.ScheduleToCloseTimeout == 0 {
+	if options.StartToCloseTimeout == 0 {
 		options.StartToCloseTimeout = policy.Timeout
 	}
 	if options.TaskQueue == "" {
