@@ -5,6 +5,7 @@ import (
 
 	"github.com/hookyard/hookyard/config"
 	"github.com/hookyard/hookyard/event"
+	"github.com/hookyard/hookyard/ingest/provider"
 )
 
 // route is a route of the config, ready to be held against events.
@@ -103,4 +104,28 @@ func (r route) decide(to *event.Route, subject *event.Subject) {
 		return
 	}
 	to.FairnessKey = event.ShortFairnessKey(key)
+}
+
+// Explained is an event of a delivery and the route that it takes.
+type Explained struct {
+	Event event.Event
+	Routed
+}
+
+// Explain returns the events of a delivery, which it does not verify, with the
+// routes that they take.
+func (s *Source) Explain(d *provider.Delivery) ([]Explained, error) {
+	identities, err := s.Provider.Identify(d)
+	if err != nil {
+		return nil, err
+	}
+	common := s.event(d)
+	explained := make([]Explained, len(identities))
+	for i, identity := range identities {
+		ev := identified(common, identity, len(d.Body))
+		routed := s.Route(ev, identity.Payload)
+		ev.Route = routed.Route
+		explained[i] = Explained{ev, routed}
+	}
+	return explained, nil
 }

@@ -11,7 +11,7 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(env command.Env) []*cobra.Command {
-	commands := []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), endpointsCommand(env), publishCommand(env), providersCommand(env), keygenCommand(env)}
+	commands := []*cobra.Command{checkCommand(env), sendCommand(env), verifyCommand(env), routeCommand(env), endpointsCommand(env), publishCommand(env), providersCommand(env), keygenCommand(env)}
 	command.Complete(commands,
 		map[string]command.Completer{"SOURCE": command.SourcesOf(env), "TYPE": command.TypesOf(env), "NAME": command.ProvidersOf(env)},
 		map[string]command.Completer{"source": command.SourcesOf(env), "provider": command.ProvidersOf(env)})
