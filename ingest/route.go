@@ -122,7 +122,7 @@ func (s *Source) Explain(d *provider.Delivery) ([]Explained, error) {
 	common := s.event(d)
 	explained := make([]Explained, len(identities))
 	for i, identity := range identities {
-		ev := identified(common, identity, len(d.Body))
+		ev := s.identified(common, identity, len(d.Body))
 		routed := s.Route(ev, identity.Payload)
 		ev.Route = routed.Route
 		explained[i] = Explained{ev, routed}
