@@ -63,7 +63,7 @@ func placeholders(use string) []string {
 	_, arguments, _ := strings.Cut(use, " ")
 	arguments = strings.ReplaceAll(arguments, " | ", "|") // one argument that may be either
 	var words []string
-	for _, word := range strings.Fields(arguments) {
+	for word := range strings.FieldsSeq(arguments) {
 		if placeholder.MatchString(word) {
 			words = append(words, strings.Trim(word, "[]"))
 		}

@@ -18,7 +18,7 @@ func Width(env Env) int {
 		}
 	}
 	if f, ok := env.Stdout.(*os.File); ok && IsTerminal(f) {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil { //nolint:gosec // a descriptor is small
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
 			return columns
 		}
 	}

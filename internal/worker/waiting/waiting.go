@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
@@ -16,8 +17,6 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc"
-
-	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/hookyard/hookyard/event"
 	"github.com/hookyard/hookyard/internal/worker/failure"
