@@ -71,7 +71,9 @@ func decode[T any](ev event.Event, body []byte) (T, error) {
 		*raw = body
 		return decoded, nil
 	}
-	if err := json.Unmarshal(event.JSONOf(ev, body), &decoded); err != nil { //workflowcheck:ignore // the same bytes give the same value
+	text := event.JSONOf(ev, body)        //workflowcheck:ignore // the same bytes give the same text
+	err := json.Unmarshal(text, &decoded) //workflowcheck:ignore // and the same value
+	if err != nil {
 		return decoded, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("the payload of %d bytes, %s, does not fit %T: %v", len(body), contentType(ev), decoded, err),
 			TypeUndecodable, nil)
