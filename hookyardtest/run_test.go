@@ -279,7 +279,7 @@ func TestFailures(t *testing.T) {
 			hookyardtest.Start(t, app(), paid(t, "signal"), hookyardtest.Options{}).Completed()
 		}, "such as a Signal"},
 		"neither fake nor real":    {func(t testing.TB) { hookyardtest.Start(t, app(), paid(t, "in_1"), hookyardtest.Options{}) }, `called "Reserve", for which there is neither`},
-		"fake of nothing":          {func(t testing.TB) { start(t, nil).Fake("Refund", nil) }, "the Workflows of the App name ForwardEvent, Notify, Reserve"},
+		"fake of nothing":          {func(t testing.TB) { start(t, nil).Fake("Refund", nil) }, "the Workflows of the App name CompleteActivity, ForwardEvent, Notify, Reserve, SignalWorkflow, UpdateWorkflow"},
 		"fake that is no Activity": {func(t testing.TB) { start(t, func() {}) }, "want a function that returns an error"},
 		"fake of other arguments":  {func(t testing.TB) { start(t, func(struct{}) error { return nil }) }, "the Workflow passes other arguments"},
 		"config": {func(t testing.TB) {

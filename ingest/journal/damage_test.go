@@ -63,7 +63,9 @@ func (i image) drained(t *testing.T, folder string) found {
 	require.NoError(t, err)
 	for _, name := range old {
 		if name != at.SQLite+".reserve" { // which takes long to make
-			require.NoError(t, os.Remove(name))
+			if err := os.Remove(name); !errors.Is(err, os.ErrNotExist) { // SQLite deletes journals of its own
+				require.NoError(t, err)
+			}
 		}
 	}
 	require.NoError(t, os.WriteFile(at.SQLite, i.file, 0o600))
