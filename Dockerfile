@@ -8,7 +8,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 # Everything, with .git: Go records the commit as the version that `hookyard
-# version`, the metrics and the traces tell.
+# --version`, the metrics and the traces tell.
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags='-s -w' -o /hookyard ./cmd/hookyard
 

@@ -337,7 +337,7 @@ func accepts(t *testing.T, command []string) {
 	p := harness.Run(t, nil, programs.Hookyard, append(command[1:], "--admin", harness.TestAddress(t))...)
 	require.Error(t, p.Wait())
 	require.Equal(t, 1, p.ExitCode(), "Docker knows 0 and 1: %s", p.Output)
-	require.Contains(t, p.Output.String(), "no answer")
+	require.Contains(t, p.Output.String(), "nothing answers there")
 }
 
 // TestDockerContext sees that secrets stay out of the image and of git.

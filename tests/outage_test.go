@@ -78,7 +78,10 @@ func TestBootsWithoutTemporal(t *testing.T) {
 func TestSenderHangsUp(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, startTemporal(t, ""), stripeSource)
-	for i := range 20 {
+	// One after the other: of many at once, a busy edge refuses some, and nobody is
+	// there to send them again.
+	const events = 8
+	for i := range events {
 		id := fmt.Sprintf("evt_%d", i)
 		d := signed(t, "stripe", id, "", invoicePaid)
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.address)
@@ -87,11 +90,9 @@ func TestSenderHangsUp(t *testing.T) {
 			d.Header.Get("Stripe-Signature"), len(d.Body), d.Body)
 		require.NoError(t, err)
 		require.NoError(t, conn.Close())
+		s.completed("stripe:" + id)
 	}
-	for i := range 20 {
-		s.completed(fmt.Sprintf("stripe:evt_%d", i))
-	}
-	require.Len(t, s.payments(), 20)
+	require.Len(t, s.payments(), events)
 }
 
 // TestDrain stops the edge under a request that is still on its way.
