@@ -57,7 +57,7 @@ listen: 127.0.0.1:0
 admin: 127.0.0.1:0
 temporal: {task_queue: %[1]s}
 sources:
-  %[1]s: {provider: stripe, secrets: [env:SECRET], max_body: 64KiB, journal: %[3]t, routes: [{type: "*", forward: {url: %[2]q, secret: env:SECRET}}]}
+  %[1]s: {provider: stripe, secrets: [env:SECRET], max_body: 64KiB, journal: %[3]t, routes: [{type: invoice.paid}, {type: "*", forward: {url: %[2]q, secret: env:SECRET}}]}
   %[1]s-acme: {provider: standard-webhooks, secrets: [env:SECRET], journal: %[3]t, routes: [{type: "*", forward: {url: %[2]q}}]}
 app: {ledger: {sqlite: ledger.db}, mail: {smtp: env:SMTP, from: shop@example.com}}
 retry: {default: {initial: 1s, backoff: 1, attempts: 30, timeout: 4s}}
