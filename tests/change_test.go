@@ -61,8 +61,10 @@ func (l *load) send(ctx context.Context, id string) {
 	d := signed(l.s.t, "stripe", id, "", invoicePaid)
 	d.Header.Set("Connection", "close")
 	a, err := l.s.tryPost(ctx, "stripe", d.Header, d.Body)
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
 	for err == nil && a.status == overloaded { // a busy machine: to be sent again, as providers do
-		time.Sleep(100 * time.Millisecond)
+		<-again.C
 		a, err = l.s.tryPost(ctx, "stripe", d.Header, d.Body)
 	}
 	l.mu.Lock()

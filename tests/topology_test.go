@@ -355,7 +355,9 @@ func (x *topology) deliverAll() {
 func (x *topology) acknowledged(edge int, source, providerName, id, body string) string {
 	var a answer
 	var err error
-	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); <-again.C {
 		if a, err = x.deliver(edge, source, providerName, id, body); err == nil && a.code != http.StatusServiceUnavailable {
 			break
 		}
