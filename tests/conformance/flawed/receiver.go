@@ -98,7 +98,7 @@ func (r receiver) serveWorker(ctx context.Context) error {
 		HTTP: &http.Client{Transport: cmp.Or(r.flaw.transport, http.DefaultTransport)},
 	}
 	for _, source := range r.config.Sources {
-		route := source.Routes[0]
+		route := source.Routes[len(source.Routes)-1] // the one that forwards
 		targets[forward.Route{Source: source.Name, Name: route.Name}] = forward.Target{URL: route.Forward.URL}
 	}
 	forwarding.Targets.Store(&targets)

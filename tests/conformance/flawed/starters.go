@@ -99,7 +99,7 @@ type tellFirst struct {
 func newTellFirst(c *config.Config, next ingest.Starter) *tellFirst {
 	s := &tellFirst{next: next, urls: map[string]string{}, http: &http.Client{Timeout: 5 * time.Second}}
 	for _, source := range c.Sources {
-		s.urls[source.Name] = source.Routes[0].Forward.URL
+		s.urls[source.Name] = source.Routes[len(source.Routes)-1].Forward.URL // the one that forwards
 	}
 	return s
 }
